@@ -1,0 +1,157 @@
+"""What is read off a run: taps and their intervals, normalised rates, planes and vector fields.
+
+Arrays and tensors in, arrays out; nothing here reads a file or knows which period was asked for.
+Shapes: T time steps, N units, G points of a grid.
+"""
+
+from collections import namedtuple
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import find_peaks
+from sklearn.decomposition import PCA
+
+Beat = namedtuple("Beat", "verdict n_taps mean_iti sd_iti cv missed extra")
+
+
+def find_taps(output, dt, smoothing, prominence):
+    """Samples at which the output (T,) taps: its maxima, told by amplitude alone.
+
+    The output is smoothed by a Gaussian of SD `smoothing` [s], the same at every tempo, and a tap is
+    a maximum that stands out from both sides by `prominence`. The period asked for plays no part.
+    """
+    if smoothing > 0:
+        output = gaussian_filter1d(np.asarray(output, dtype=float), smoothing / dt, mode="nearest")
+    return find_peaks(output, prominence=prominence)[0]
+
+
+def describe_beat(taps, n_steps, dt, max_cv, min_taps):
+    """Verdict and statistics of the inter-tap intervals (ITIs) of a run of n_steps.
+
+    verdict: "beat", or why there is none: "no beat: silent" (fewer than min_taps), "no beat: stops"
+    (it begins or ends with a pause longer than 1.5 median ITIs), "no beat: irregular" (CV above
+    max_cv).
+    missed, extra: ITIs above 1.5 times and below half of the run's median ITI.
+    mean_iti, sd_iti [s] and cv are NaN where there are not two ITIs.
+    """
+    itis = np.diff(taps) * dt
+    if len(itis) < 2:
+        return Beat("no beat: silent", len(taps), *[np.nan] * 3, 0, 0)
+    mean, sd, median = itis.mean(), itis.std(ddof=1), np.median(itis)
+    pauses = max(taps[0], n_steps - taps[-1]) * dt
+    if len(taps) < min_taps:
+        verdict = "no beat: silent"
+    elif pauses > 1.5 * median:
+        verdict = "no beat: stops"
+    elif sd / mean > max_cv:
+        verdict = "no beat: irregular"
+    else:
+        verdict = "beat"
+    missed, extra = (itis > 1.5 * median).sum(), (itis < 0.5 * median).sum()
+    return Beat(verdict, len(taps), mean, sd, sd / mean, int(missed), int(extra))
+
+
+def normalise_rates(states):
+    """Firing rates max(x, 0) of currents (T, N), each unit stretched to 0..1 over the run.
+
+    A unit whose rate never changes stays at 0.
+    """
+    rates = np.maximum(states, 0)
+    low, high = rates.min(axis=0), rates.max(axis=0)
+    return (rates - low) / np.where(high > low, high - low, 1)
+
+
+def firing_order(rates, taps, n_excit):
+    """Units (N,) sorted by the time of their largest rate within the first ITI, E before I.
+
+    rates (T, N); taps, samples; E and I units are sorted apart.
+    """
+    peak_time = rates[taps[0] : taps[1]].argmax(axis=0)
+    order = np.argsort(peak_time, kind="stable")
+    return np.concatenate([order[order < n_excit], order[order >= n_excit]])
+
+
+def cycle_lengths(rates, taps):
+    """Length of the trajectory (T, N) in each cycle from tap to tap -> (taps - 1,)."""
+    steps = np.linalg.norm(np.diff(rates[taps[0] : taps[-1] + 1], axis=0), axis=1)
+    return np.add.reduceat(steps, taps[:-1] - taps[0])
+
+
+def fit_plane(states, n_components=2):
+    """Principal components of states (samples, N): (mean (N,), axes (n_components, N), explained).
+
+    The mean is the only centring, and `project` uses the same one. explained: share of variance.
+    """
+    pca = PCA(n_components, svd_solver="covariance_eigh").fit(states)
+    return pca.mean_, pca.components_, pca.explained_variance_ratio_
+
+
+def project(states, mean, axes):
+    """Coordinates of states (..., N) along the axes -> (..., n_components)."""
+    return (states - mean) @ axes.T
+
+
+def peak_phases(states, taps):
+    """Phase in 0..1 at which each unit's mean current over a cycle is largest (0: at the tap) -> (N,).
+
+    states (T, N), taps: samples.
+    """
+    phases = np.linspace(0, 1, 100, endpoint=False)
+    samples = np.concatenate([a + phases * (b - a) for a, b in zip(taps[:-1], taps[1:], strict=True)])
+    cycles = states[np.round(samples).astype(int)].reshape(len(taps) - 1, len(phases), -1)
+    return phases[cycles.mean(axis=0).argmax(axis=0)]
+
+
+def tap_units(phases, tap_phase):
+    """Which units peak within tap_phase of a cycle around the tap: (N,) of bool."""
+    return np.minimum(phases, 1 - phases) < tap_phase
+
+
+def plane_grid(centre, span, n_points):
+    """Points of a square grid, `span` to each side of centre (2,) -> (n_points**2, 2).
+
+    Point i * n_points + j is the j-th along the first axis and the i-th along the second.
+    """
+    line = np.linspace(-span, span, n_points)
+    first, second = np.meshgrid(centre[0] + line, centre[1] + line)
+    return np.stack([first.ravel(), second.ravel()], axis=1)
+
+
+@torch.no_grad()
+def vector_field(step, start, grid, mean, axes, when, chunk=1024, settled=1e-7):
+    """The flow of a network in a plane, at several times: {n_steps: (arrows (G, 2), speed (G,))}.
+
+    Every grid point is one copy of the network. It starts at `start` (N,) with its components in
+    the plane moved to the grid point. After each step its change is noted and those components
+    are put back to the grid point, while the other N - 2 evolve. The arrows are the change of the
+    two components in a step, the speed is the norm of the whole change.
+
+    step: states (G, N) -> states (G, N), noise-free; grid (G, 2); mean (N,) and axes (2, N) of
+    `fit_plane`; when: the numbers of steps at which the field is wanted.
+    A copy none of whose currents moves by `settled` or more between two steps has come to rest and
+    is not stepped on: its change stays what it is.
+    """
+    mean, axes = (torch.as_tensor(a).to(start) for a in (mean, axes))
+    grid = torch.as_tensor(grid).to(start)
+    home = start - (start - mean) @ axes.T @ axes  # the start without its part in the plane, (N,)
+    field = {n: (start.new_empty(len(grid), 2), start.new_empty(len(grid))) for n in when}
+    for rows in torch.arange(len(grid)).split(chunk):  # so few copies that they stay in the cache
+        states = home + grid[rows] @ axes
+        for n in range(1, max(when) + 1):
+            change = step(states) - states
+            arrows = change @ axes.T
+            if n in field:
+                field[n][0][rows], field[n][1][rows] = arrows, change.norm(dim=1)
+            change -= arrows @ axes
+            states += change
+            if n % 50 == 0:
+                moving = change.abs().amax(dim=1) >= settled
+                for later in (m for m in when if m > n):
+                    field[later][0][rows], field[later][1][rows] = arrows, torch.hypot(
+                        arrows.norm(dim=1), change.norm(dim=1)
+                    )
+                rows, states = rows[moving], states[moving]
+                if len(rows) == 0:
+                    break
+    return {n: (arrows.numpy(), speed.numpy()) for n, (arrows, speed) in field.items()}

@@ -1,0 +1,293 @@
+"""The ZemlianovaRNN, the vanilla RNN it is compared with, and their checkpoints.
+
+Both networks are one leaky recurrence of N rate units with two kinds of weights:
+
+    x_t = (1 - alpha) x_{t-1} + alpha (W r_{t-1} + W_in u_t + b) + sqrt(2 alpha) sigma_rec xi_t
+    z_t = W_out r_t + b_out                  r = max(x, 0),   alpha = dt / tau,   xi ~ N(0, 1)
+
+Shapes: B trials, T time steps, N hidden units, I inputs (clicks, context cue), O outputs.
+"""
+
+import inspect
+import math
+import os
+import pickle
+import zipfile
+
+import torch
+from torch import nn
+
+BLOCK = 50  # time steps handled together around the loop: few enough to stay in the CPU's cache
+
+
+class ModelError(ValueError):
+    """A checkpoint or a device that cannot be used; the message is one line for the user."""
+
+
+def advance(drive, state, w_hh, alpha):
+    """One step of the recurrence, in place: the only place where it is written down.
+
+    `drive` (B, N) holds alpha (W_in u_t + b) + noise and becomes x_t; `state` (B, N) is x_{t-1};
+    `w_hh` (N, N) is the effective matrix, [post, pre].
+    """
+    return drive.add_(state, alpha=1 - alpha).addmm_(state.relu(), w_hh.t(), alpha=alpha)
+
+
+class Sequence(torch.autograd.Function):
+    """The recurrence over a whole sequence, with its gradient in closed form.
+
+    Autograd would record every step. Here the currents x are the only thing kept, and the backward
+    pass runs the adjoint recurrence, with delta_t = dL/dx_t and g_t = dL/dz_t:
+
+        delta_t = (1 - alpha) delta_{t+1} + [x_t > 0] * (alpha W' delta_{t+1} + W_out' g_t)
+        dL/dW = alpha sum_t delta_t r'_{t-1}     dL/dW_in = alpha sum_t delta_t u'_t     and so on.
+
+    All tensors are time-major: inputs (T, B, I), noise (T, B, N), outputs (T, B, O).
+    """
+
+    @staticmethod
+    def forward(ctx, inputs, state, noise, alpha, w_ih, w_hh, b_hh, w_ho, b_ho):
+        n_steps = inputs.shape[0]
+        currents = state.new_empty(n_steps + 1, *state.shape)  # x_0 ... x_T, (T + 1, B, N)
+        outputs = state.new_empty(*inputs.shape[:2], w_ho.shape[0])  # (T, B, O)
+        currents[0] = state
+        for start in range(0, n_steps, BLOCK):
+            block = slice(start, min(start + BLOCK, n_steps))
+            drive = currents[1:][block]
+            torch.matmul(inputs[block], w_ih.t(), out=drive)
+            drive.add_(b_hh).mul_(alpha)
+            if noise is not None:
+                drive.add_(noise(drive) if callable(noise) else noise[block])
+            for t in range(block.start, block.stop):
+                advance(currents[t + 1], currents[t], w_hh, alpha)
+            outputs[block] = drive.relu() @ w_ho.t() + b_ho
+        ctx.alpha = alpha
+        ctx.save_for_backward(inputs, currents, w_ih, w_hh, w_ho)
+        ctx.set_materialize_grads(False)
+        return outputs, currents[1:]
+
+    @staticmethod
+    def backward(ctx, grad_outputs, grad_states):
+        inputs, currents, w_ih, w_hh, w_ho = ctx.saved_tensors
+        alpha, n_steps = ctx.alpha, inputs.shape[0]
+        if grad_outputs is None:
+            grad_outputs = inputs.new_zeros(*inputs.shape[:2], w_ho.shape[0])
+        grad_inputs = torch.empty_like(inputs) if ctx.needs_input_grad[0] else None
+        d_ih, d_hh, d_ho = torch.zeros_like(w_ih), torch.zeros_like(w_hh), torch.zeros_like(w_ho)
+        d_b = w_hh.new_zeros(w_hh.shape[0])
+        delta = torch.zeros_like(currents[0])  # dL/dx_{t+1}, (B, N)
+        for start in reversed(range(0, n_steps, BLOCK)):
+            block = slice(start, min(start + BLOCK, n_steps))
+            rates = currents[block.start : block.stop + 1].relu()  # r_{t-1} and r_t of the block
+            active = rates[1:].sign()
+            deltas = grad_outputs[block] @ w_ho  # (block, B, N)
+            for k in reversed(range(block.stop - block.start)):
+                deltas[k].addmm_(delta, w_hh, alpha=alpha).mul_(active[k]).add_(delta, alpha=1 - alpha)
+                if grad_states is not None:
+                    deltas[k].add_(grad_states[start + k])
+                delta = deltas[k]
+            flat = deltas.flatten(0, 1)
+            d_hh.addmm_(flat.t(), rates[:-1].flatten(0, 1), alpha=alpha)
+            d_ih.addmm_(flat.t(), inputs[block].flatten(0, 1), alpha=alpha)
+            d_ho.addmm_(grad_outputs[block].flatten(0, 1).t(), rates[1:].flatten(0, 1))
+            d_b.add_(flat.sum(0), alpha=alpha)
+            if grad_inputs is not None:
+                torch.matmul(deltas, w_ih, out=grad_inputs[block]).mul_(alpha)
+        d_state = None
+        if ctx.needs_input_grad[1]:
+            d_state = (1 - alpha) * delta + alpha * (delta @ w_hh) * (currents[0] > 0)
+        return grad_inputs, d_state, None, None, d_ih, d_hh, d_b, d_ho, grad_outputs.sum((0, 1))
+
+
+class RNN(nn.Module):
+    """Vanilla RNN: the leaky recurrence with unconstrained weights and no noise.
+
+    At dt = tau it is the textbook ReLU network r_t = relu(W_in u_t + W r_{t-1} + b).
+
+    dt, tau: integration step and membrane time constant [s].
+    """
+
+    sigma_rec = 0.0
+    sigma_input = 0.0
+
+    def __init__(self, input_dim, hidden_dim, output_dim, dt, tau, generator=None):
+        super().__init__()
+        self.arguments = dict(
+            input_dim=input_dim, hidden_dim=hidden_dim, output_dim=output_dim, dt=dt, tau=tau
+        )
+        self.dt, self.tau = dt, tau
+        self.w_ih = nn.Parameter(torch.empty(hidden_dim, input_dim))
+        self.w_hh = nn.Parameter(torch.empty(hidden_dim, hidden_dim))  # [post, pre]
+        self.b_hh = nn.Parameter(torch.zeros(hidden_dim))
+        self.w_ho = nn.Parameter(torch.empty(output_dim, hidden_dim))
+        self.b_ho = nn.Parameter(torch.zeros(output_dim))
+        nn.init.xavier_normal_(self.w_ih, generator=generator)
+        nn.init.xavier_normal_(self.w_ho, generator=generator)
+        nn.init.xavier_normal_(self.w_hh, generator=generator)
+
+    @property
+    def alpha(self):
+        """Share of a unit's current that is renewed in one step: dt / tau."""
+        return self.dt / self.tau
+
+    def effective_w_hh(self):
+        """The recurrent matrix W (N, N), [post, pre], as the recurrence uses it."""
+        return self.w_hh
+
+    def initial_state(self, batch_size):
+        """Rest: currents x = 0, (B, N)."""
+        return self.w_hh.new_zeros(batch_size, self.w_hh.shape[0])
+
+    def noisy_inputs(self, inputs, generator):
+        """Input noise, for training only: u -> max(u + sqrt(2 alpha) sigma_input eta, 0)."""
+        if self.sigma_input == 0:
+            return inputs
+        eta = torch.empty_like(inputs).normal_(generator=generator)
+        return (inputs + math.sqrt(2 * self.alpha) * self.sigma_input * eta).clamp_min(0)
+
+    def _scaled_noise(self, noise):
+        """sqrt(2 alpha) sigma_rec xi, with xi given as a tensor, or drawn from a torch.Generator."""
+        scale = math.sqrt(2 * self.alpha) * self.sigma_rec
+        if noise is None or scale == 0:
+            return None
+        if isinstance(noise, torch.Generator):
+            return lambda like: torch.empty_like(like).normal_(0, scale, generator=noise)
+        return scale * noise
+
+    def step(self, inputs, state, noise=None, w_hh=None):
+        """One time step: inputs (B, I), state x_{t-1} (B, N) -> outputs (B, O), state x_t (B, N).
+
+        noise: None for a noise-free step, xi (B, N), or a torch.Generator to draw xi from.
+        w_hh: `effective_w_hh()`, worked out once by callers that take many steps.
+        """
+        w_hh = self.effective_w_hh() if w_hh is None else w_hh
+        drive = self.alpha * torch.addmm(self.b_hh, inputs, self.w_ih.t())
+        noise = self._scaled_noise(noise)
+        if noise is not None:
+            drive = drive + (noise(drive) if callable(noise) else noise)
+        state = advance(drive, state, w_hh, self.alpha)
+        return torch.addmm(self.b_ho, state.relu(), self.w_ho.t()), state
+
+    def forward(self, inputs, state=None, noise=None):
+        """A sequence: inputs (B, T, I), state (B, N) -> outputs (B, T, O), states x (B, T, N).
+
+        noise: None for a noise-free run, xi (B, T, N), or a torch.Generator to draw xi from.
+        state: x before the first step; rest (x = 0) if None.
+        """
+        state = self.initial_state(inputs.shape[0]) if state is None else state
+        noise = self._scaled_noise(noise)
+        if torch.is_tensor(noise):
+            noise = noise.transpose(0, 1)
+        outputs, states = Sequence.apply(
+            inputs.transpose(0, 1).contiguous(), state, noise, self.alpha,
+            self.w_ih, self.effective_w_hh(), self.b_hh, self.w_ho, self.b_ho,
+        )  # fmt: skip
+        return outputs.transpose(0, 1), states.transpose(0, 1)
+
+
+class ZemlianovaRNN(RNN):
+    """Excitatory-inhibitory network for rhythmic timing (Zemlianova, Bose & Rinzel, 2024).
+
+    The first `excit_percent` (a share, 0..1) of the units are excitatory, the rest inhibitory.
+    sigma_rec, sigma_input: SD of the recurrent and of the input noise.
+    """
+
+    # W starts half-normal with this gain. The predecessor's start (Xavier-normal of gain 0.1 with
+    # its negatives set to zero) has the same row sums, but |.| has no gradient at its zeros: half of
+    # the synapses could never train.
+    W_HH_GAIN = 0.05
+
+    def __init__(
+        self, input_dim, hidden_dim, output_dim, dt, tau, excit_percent, sigma_rec, sigma_input,
+        generator=None,
+    ):  # fmt: skip
+        super().__init__(input_dim, hidden_dim, output_dim, dt, tau, generator)
+        self.arguments.update(
+            excit_percent=excit_percent, sigma_rec=sigma_rec, sigma_input=sigma_input
+        )
+        self.sigma_rec, self.sigma_input = sigma_rec, sigma_input
+        with torch.no_grad():
+            self.w_hh.mul_(self.W_HH_GAIN).abs_()
+        self.n_excit = round(excit_percent * hidden_dim)
+        signs = torch.ones(hidden_dim, hidden_dim).fill_diagonal_(0)
+        signs[:, self.n_excit :] *= -1  # a unit's sign is its column: what it sends
+        self.register_buffer("signs", signs, persistent=False)
+
+    def effective_w_hh(self):
+        """Dale's law: |w_hh|, the columns of I units negated, no self-connection. (N, N)"""
+        return self.w_hh.abs() * self.signs
+
+
+MODELS = {"ZemlianovaRNN": ZemlianovaRNN, "RNN": RNN}
+
+
+def build_model(type, generator=None, **arguments):
+    """A fresh network of the named type; `arguments` may hold more keys than its class takes."""
+    names = set(inspect.signature(MODELS[type]).parameters) & set(arguments)
+    return MODELS[type](**{name: arguments[name] for name in names}, generator=generator)
+
+
+def save_checkpoint(path, model, **about):
+    """Write a checkpoint that describes itself: type, arguments and weights, and what `about` says.
+
+    It is written beside `path` and renamed, so `path` never holds half a file.
+    """
+    content = {
+        "model_type": type(model).__name__,
+        "arguments": model.arguments,
+        "state_dict": model.state_dict(),
+        **about,
+    }
+    torch.save(content, f"{path}.part")
+    os.replace(f"{path}.part", path)
+
+
+def read_checkpoint(path):
+    """What a checkpoint holds: model_type, arguments, state_dict, config and so on.
+
+    A bare state dict, the predecessor's format, becomes {"state_dict": ...}. Nothing but tensors and
+    plain values is ever unpickled. Raises ModelError.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        reason = (str(error).strip() or "empty file").splitlines()[0]
+        raise ModelError(
+            f"checkpoint {path}: cannot be read ({reason}); make one with python train.py"
+        ) from None
+    if isinstance(content, dict) and "w_hh" in content:
+        content = {"state_dict": content}
+    if not isinstance(content, dict) or "state_dict" not in content:
+        raise ModelError(f"checkpoint {path}: neither a checkpoint of train.py nor a state dict")
+    return content
+
+
+def restore_model(content, **model_config):
+    """The network of a checkpoint's `content`, eval mode, on the CPU. Raises ModelError.
+
+    model_config: the config's model section, which may change what the weights do not fix (dt,
+    noise); without it, the checkpoint's own type and arguments.
+    """
+    model_config = model_config or {"type": content["model_type"], **content["arguments"]}
+    model = build_model(**model_config)
+    weights = dict(content["state_dict"])
+    weights.pop("b_ih", None)  # in the predecessor's state dicts; never used there
+    for name, parameter in model.state_dict().items():
+        if name not in weights or weights[name].shape != parameter.shape:
+            found = tuple(weights[name].shape) if name in weights else "missing"
+            raise ModelError(
+                f"checkpoint: {name} is {found}; allowed: {tuple(parameter.shape)} for "
+                f"model.hidden_dim {model_config['hidden_dim']}"
+            )
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def pick_device(name):
+    """The torch device of that name; "auto" is CUDA if there is any, else the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError, TypeError):
+        raise ModelError(f"device is {name!r}; allowed here: auto or cpu or a CUDA device") from None

@@ -1,0 +1,77 @@
+"""The synchronization-continuation task: clicks and a context cue in, a beat out.
+
+A trial starts with clicks at the period to keep; they stop, and the network goes on alone. The
+context cue stays on and names the tempo:
+
+    cue(t)    = cue_constant / period          from the onset T0 on, 0 before
+    target(t) = (1 + cos(2 pi (t - T0) / period)) / 2    from T0 on, 0 before; its maxima are the taps
+
+Times are counted in samples of dt, so that every click is equally wide at every dt.
+Shapes: B trials, T time steps. Everything is a tensor in, a tensor out.
+"""
+
+import math
+
+import torch
+
+
+def context_cue(period, cue_constant):
+    """The cue that stands for a period [s] (a number or a tensor): cue_constant [s] / period."""
+    return cue_constant / period
+
+
+def cue_input(cues, onsets, n_steps):
+    """The cue over time: `cues` (B,) from sample `onsets` (B,) on, 0 before -> (B, T)."""
+    return cues[:, None] * (torch.arange(n_steps) >= onsets[:, None])
+
+
+def click_input(periods, onsets, n_steps, dt, click_width, click_seconds):
+    """Pulses of height 1, `click_width` [s] wide, one a period, the first at the onset -> (B, T).
+
+    periods (B,) [s]; onsets (B,) [samples]; clicks start less than `click_seconds` (B,) or a number
+    [s] after the onset. The k-th click starts at sample onset + round(k period / dt).
+    """
+    periods, click_seconds = periods.double(), torch.as_tensor(click_seconds).double()
+    since_onset = torch.arange(n_steps) - onsets[:, None]  # (B, T) [samples]
+    width = round(click_width / dt)
+    k = torch.floor((since_onset + 0.5) * dt / periods[:, None])  # the last click that has started
+    start = torch.round(k * periods[:, None] / dt)
+    # 1e-9 s: a click due exactly at the end of the clicks is not given, whatever the rounding
+    on = (since_onset >= start) & (since_onset < start + width) & (since_onset >= 0)
+    given = k * periods[:, None] < click_seconds.reshape(-1, 1) - 1e-9
+    return (on & given).float()
+
+
+def target_output(periods, onsets, n_steps, dt):
+    """The beat to produce: (1 + cos(2 pi (t - T0) / period)) / 2 from T0 on -> (B, T)."""
+    since_onset = torch.arange(n_steps) - onsets[:, None]  # (B, T) [samples]
+    phase = 2 * math.pi * dt * since_onset.double() / periods[:, None].double()
+    return ((1 + torch.cos(phase)) / 2 * (since_onset >= 0)).float()
+
+
+def make_trials(periods, onsets, trial_seconds, click_seconds, dt, task):
+    """Trials of the task: inputs (B, T, 2) with the clicks first and the cue second, target (B, T, 1).
+
+    periods (B,) [s]; onsets (B,) [s], moved to the nearest sample; trial_seconds [s];
+    click_seconds, how long clicks are given, (B,) or a number [s]; task: the config's task section.
+    """
+    n_steps = round(trial_seconds / dt)
+    onsets = torch.round(onsets.double() / dt).long()
+    clicks = click_input(periods, onsets, n_steps, dt, task["click_width"], click_seconds)
+    cue = cue_input(context_cue(periods, task["cue_constant"]), onsets, n_steps)
+    target = target_output(periods, onsets, n_steps, dt)
+    return torch.stack([clicks, cue], dim=-1).float(), target[..., None]
+
+
+def draw_trials(periods, batch_size, trial_seconds, click_seconds, dt, task, generator):
+    """A batch of random trials: (inputs (B, T, 2), target (B, T, 1), periods (B,)).
+
+    Every period comes equally often (to within one trial), in random order; onsets are uniform in
+    0..task["max_onset"].
+    """
+    order = torch.randperm(len(periods), generator=generator)
+    rows = order.repeat(-(-batch_size // len(periods)))[:batch_size]
+    drawn = torch.tensor(periods, dtype=torch.float64)[rows]
+    onsets = task["max_onset"] * torch.rand(batch_size, generator=generator)
+    inputs, target = make_trials(drawn, onsets, trial_seconds, click_seconds, dt, task)
+    return inputs, target, drawn
