@@ -298,7 +298,7 @@ def command_line(main, *user_errors):
 
     def run(*words, **flags):
         if {"help", "h"} & set(flags):
-            print(help_text(main.__doc__))
+            print(help_text(sys.modules["__main__"].__doc__))
             return
         try:
             if words:

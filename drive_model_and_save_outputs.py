@@ -1,4 +1,13 @@
-"""Drive a trained network with clicks, then with the cue alone: saves model_outputs/."""
+"""Drive a trained network with clicks, then with the cue alone: saves model_outputs/.
+
+For every period: valid_output_{p}.npy [T], peaks_{p}.npy [samples of the taps], plot_period_{p}.png,
+for the trained ones hidden_states_{p}.npy [T, 1, N] (currents x); summary.csv; config.yaml.
+The first drive.discard_seconds, during which clicks are given, are not kept.
+
+  --config_path FILE   a configuration; keys it lacks come from config.yaml
+  --checkpoint FILE    the network (default: training.save_path, else the shipped one)
+  --device NAME        auto, cpu or cuda
+"""
 
 import csv
 import shutil
@@ -31,21 +40,130 @@ def extra_periods(drive, trained):
 
 
 @torch.no_grad()
-def drive_network(model, inputs, noise, on_chunk):
-    """Drive with inputs (B, T, 2) from rest; outputs (B, T) as an array.
-
-    on_chunk(first step, states (B, steps, N)) is given the hidden states as they come.
-    """
+def drive_network(model, inputs, noise, on_step):
+    """Drive with inputs (B, T, 2) from rest; calls on_step(t, outputs (B,), states (B, N))."""
     w_hh = model.effective_w_hh()
     state = model.initial_state(len(inputs))
-    outputs, states = [], []
     for t in range(inputs.shape[1]):
         output, state = model.step(inputs[:, t], state, noise, w_hh)
-        outputs.append(output[:, 0])
-        states.append(state)
-        if len(states) == CHUNK or t == inputs.shape[1] - 1:
-            on_chunk(t + 1 - len(states), torch.stack(states, dim=1))
-            states = []
-    return torch.stack(outputs, dim=1).cpu().numpy()
+        on_step(t, output[:, 0], state)
 
 
+def save_picture(path, output, taps, dt, title):
+    """The last three seconds of an output and its taps."""
+    first = max(0, len(output) - round(3 / dt))
+    seconds = dt * np.arange(first, len(output))
+    shown = taps[taps >= first]
+    figure, axes = plt.subplots(figsize=(7, 2.2), layout="constrained")
+    axes.plot(seconds, output[first:], color="black", lw=1, label="output z")
+    axes.plot(dt * shown, output[shown], "o", color="#D55E00", ms=5, label="taps")
+    axes.set(xlabel="time in silence [s]", ylabel="output z", title=title)
+    axes.set_xlim(seconds[0], seconds[-1])
+    axes.title.set_fontsize(10)
+    axes.legend(loc="upper right", fontsize=8)
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
+
+
+def main(config_path=None, checkpoint=None, device="auto", **flags):
+    # config and network
+    path, content = read_checkpoint(checkpoint, configuration.load(config_path, flags))
+    config = configuration.load(config_path, flags, content.get("config"))
+    model = restore_model(content, **config["model"]).to(pick_device(device))
+    about = {"drive of": path, "sha256": content["sha256"]}
+    print(configuration.to_text(config, about))
+    drive, taps_config, dt = config["drive"], config["taps"], model.dt
+
+    # one trial a period, all in one batch
+    trained = config["training"]["periods"]
+    periods = trained + extra_periods(drive, trained)
+    discard, keep = round(drive["discard_seconds"] / dt), round(drive["keep_seconds"] / dt)
+    inputs, _ = task.make_trials(
+        torch.tensor(periods, dtype=torch.float64),
+        torch.full((len(periods),), drive["onset"]),
+        (discard + keep) * dt,
+        drive["discard_seconds"] - drive["onset"] if drive["clicks"] else 0.0,
+        dt,
+        config["task"],
+    )
+    inputs = inputs.to(model.w_hh.device)
+    noise = torch.Generator(inputs.device).manual_seed(drive["seed"])
+
+    # everything is written beside the folder and swapped in when it is complete
+    folder = Path(drive["folder"])
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    kept = {"trained": len(trained), "all": len(periods), "none": 0}[drive["hidden_states"]]
+    size = (keep, 1, config["model"]["hidden_dim"])
+    hidden = [
+        np.lib.format.open_memmap(part / f"hidden_states_{p}.npy", "w+", np.float32, size)
+        for p in periods[:kept]
+    ]
+    outputs = np.empty((len(periods), keep), dtype=np.float32)
+    chunk, bar = [], tqdm(total=discard + keep, desc=f"{len(periods)} periods", unit="step")
+
+    def on_step(t, output, state):
+        bar.update()
+        if t < discard:
+            return
+        outputs[:, t - discard] = output.cpu()
+        if not kept:
+            return
+        chunk.append(state[:kept])
+        if len(chunk) == CHUNK or t == discard + keep - 1:
+            states = torch.stack(chunk, dim=1).cpu().numpy()
+            stop = t - discard + 1
+            for file, own in zip(hidden, states, strict=True):
+                file[stop - len(chunk) : stop, 0] = own
+            chunk.clear()
+
+    drive_network(model, inputs, noise, on_step)
+    bar.close()
+    hidden.clear()  # closes the files
+
+    # taps, pictures, summary
+    rows = []
+    for i, (period, output) in enumerate(tqdm(list(zip(periods, outputs, strict=True)), "pictures")):
+        taps = analysis.find_taps(output, dt, taps_config["smoothing"], taps_config["prominence"])
+        beat = analysis.describe_beat(
+            taps, len(output), dt, taps_config["max_cv"], taps_config["min_taps"]
+        )
+        names = {
+            "output_file": f"valid_output_{period}.npy",
+            "taps_file": f"peaks_{period}.npy",
+            "hidden_states_file": f"hidden_states_{period}.npy" if i < kept else "",
+        }
+        np.save(part / names["output_file"], output)
+        np.save(part / names["taps_file"], taps)
+        title = f"period {period} s: {beat.verdict}, mean ITI {beat.mean_iti:.4f} s"
+        if config["plotting"]["enable"]:
+            save_picture(part / f"plot_period_{period}.png", output, taps, dt, title)
+        cue = task.context_cue(period, config["task"]["cue_constant"])
+        error = (beat.mean_iti / period - 1) * 100
+        about_beat = {"verdict": beat.verdict, "taps": beat.n_taps, "mean_iti_s": beat.mean_iti}
+        about_beat |= {"sd_iti_s": beat.sd_iti, "cv": beat.cv, "error_percent": error}
+        about_beat |= {"missed": beat.missed, "extra": beat.extra}
+        rows.append({"period_s": period, "cue": cue, "trained": i < len(trained)} | about_beat | names)
+    with open(part / "summary.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    (part / "config.yaml").write_text(configuration.to_text(config, about))
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
+
+    print(f"\n{'period':>8} {'taps':>5} {'mean ITI':>9} {'error':>8} {'CV':>7}  verdict")
+    for row in rows[: len(trained)]:
+        print(
+            f"{row['period_s']:6} s {row['taps']:5} {row['mean_iti_s']:7.4f} s "
+            f"{row['error_percent']:+6.2f} % {100 * row['cv']:5.2f} %  {row['verdict']}, "
+            f"{row['missed']} missed, {row['extra']} extra"
+        )
+    silent = sum(row["verdict"] != "beat" for row in rows[len(trained) :])
+    print(f"{silent} of {len(rows) - len(trained)} periods never trained have no beat")
+    print(f"saved in {folder}/")
+
+
+if __name__ == "__main__":
+    configuration.command_line(main, ModelError)

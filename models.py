@@ -8,15 +8,19 @@ Both networks are one leaky recurrence of N rate units with two kinds of weights
 Shapes: B trials, T time steps, N hidden units, I inputs (clicks, context cue), O outputs.
 """
 
+import hashlib
 import inspect
+import io
 import math
 import os
 import pickle
 import zipfile
+from pathlib import Path
 
 import torch
 from torch import nn
 
+SHIPPED = Path(__file__).parent / "pretrained" / "ZemlianovaRNN.pth"
 BLOCK = 50  # time steps handled together around the loop: few enough to stay in the CPU's cache
 
 
@@ -242,14 +246,19 @@ def save_checkpoint(path, model, **about):
     os.replace(f"{path}.part", path)
 
 
-def read_checkpoint(path):
-    """What a checkpoint holds: model_type, arguments, state_dict, config and so on.
+def read_checkpoint(path, config):
+    """A checkpoint's path and content: model_type, arguments, state_dict, config, sha256 and so on.
 
-    A bare state dict, the predecessor's format, becomes {"state_dict": ...}. Nothing but tensors and
-    plain values is ever unpickled. Raises ModelError.
+    path: None takes the config's training.save_path if there is one, else the shipped network.
+    A bare state dict, the predecessor's format, becomes {"state_dict": ..., "sha256": ...}. Nothing
+    but tensors and plain values is ever unpickled. Raises ModelError.
     """
+    if path is None:
+        trained = Path(config["training"]["save_path"])
+        path = trained if trained.exists() else SHIPPED
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        data = Path(path).read_bytes()
+        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         reason = (str(error).strip() or "empty file").splitlines()[0]
         raise ModelError(
@@ -259,7 +268,7 @@ def read_checkpoint(path):
         content = {"state_dict": content}
     if not isinstance(content, dict) or "state_dict" not in content:
         raise ModelError(f"checkpoint {path}: neither a checkpoint of train.py nor a state dict")
-    return content
+    return path, {**content, "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def restore_model(content, **model_config):
