@@ -1,0 +1,17 @@
+PYTHON := .venv/bin/python
+SHIPPED := pretrained/ZemlianovaRNN.pth
+
+.PHONY: figures test
+
+figures: .venv/installed
+	$(PYTHON) drive_model_and_save_outputs.py --checkpoint $(SHIPPED)
+	$(PYTHON) plot_fig1.py
+	$(PYTHON) plot_fig5.py --checkpoint $(SHIPPED)
+
+test: .venv/installed
+	$(PYTHON) -m pytest -q tests
+
+.venv/installed: requirements.txt
+	python3 -m venv .venv
+	.venv/bin/pip install -q -r requirements.txt
+	touch $@
