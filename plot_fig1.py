@@ -1,0 +1,142 @@
+"""Draw figure 1 from model_outputs/: firing rates, trajectories, their lengths, ITI against cue.
+
+  --config_path FILE   a configuration; keys it lacks come from config.yaml
+"""
+
+import csv
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+import analysis
+import config as configuration
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
+
+
+def read_outputs(folder):
+    """The rows of a drive's summary.csv, and the configuration that made it."""
+    if not (folder / "summary.csv").exists():
+        raise configuration.ConfigError(
+            f"{folder}/summary.csv is missing; run python drive_model_and_save_outputs.py first"
+        )
+    with open(folder / "summary.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    numbers = ("period_s", "cue", "mean_iti_s")
+    rows = [{**row, **{name: float(row[name]) for name in numbers}} for row in rows]
+    return rows, configuration.load(folder / "config.yaml")
+
+
+def draw_rates(rates, taps, n_excit, dt, title):
+    """Sorted firing rates (T, N) in 0..1, E in red above I in blue, taps as lines."""
+    n_units = rates.shape[1]
+    figure, axes = plt.subplots(
+        2, 1, sharex=True, figsize=(9, 5), layout="constrained",
+        height_ratios=[max(n_excit, 1), max(n_units - n_excit, 1)],
+    )  # fmt: skip
+    groups = [("E units", "Reds", slice(0, n_excit)), ("I units", "Blues", slice(n_excit, None))]
+    for panel, (label, colours, units) in zip(axes, groups, strict=True):
+        shown = rates[:, units].T
+        if shown.size:
+            extent = (0, len(rates) * dt, len(shown), 0)
+            image = panel.imshow(
+                shown, aspect="auto", cmap=colours, vmin=0, vmax=1, extent=extent,
+                interpolation="nearest",
+            )  # fmt: skip
+            figure.colorbar(image, ax=panel, label="rate, 0..1", pad=0.01)
+        for tap in taps[taps < len(rates)]:
+            panel.axvline(tap * dt, color="black", ls="--", lw=1)
+        panel.set_ylabel(label)
+    axes[0].set_title(title)
+    axes[1].set_xlabel("time in silence [s]; dashed: taps")
+    return figure
+
+
+def draw_panels(trajectories, lengths, explained, rows, colours, cue_constant):
+    """Trajectories [(T, 3), taps], cycle lengths, and ITI against cue."""
+    figure = plt.figure(figsize=(15, 5), layout="constrained")
+    space = figure.add_subplot(1, 3, 1, projection="3d")
+    middle, right = figure.add_subplot(1, 3, 2), figure.add_subplot(1, 3, 3)
+    for period, (path, taps) in trajectories.items():
+        space.plot(*path.T, color=colours[period], lw=0.6, label=f"{1 / period:.0f} Hz")
+        space.plot(*path[taps].T, "o", color="black", ms=3)
+    space.set(**{f"{a}label": f"PC{i + 1} ({e:.0%})" for i, (a, e) in enumerate(zip("xyz", explained))})
+    space.set_title("Trajectories; black: taps")
+    space.legend(fontsize=8, loc="upper left")
+    for period, own in lengths.items():
+        middle.plot(own.mean(), own.std(ddof=1), "o", color=colours[period])
+        middle.annotate(
+            f"{1 / period:.0f} Hz", (own.mean(), own.std(ddof=1)), (5, 5), textcoords="offset points"
+        )
+    middle.set(xlabel="mean length per cycle", ylabel="SD of the length", title="Trajectory lengths")
+    middle.margins(0.12)
+    beats = [row for row in rows if row["verdict"] == "beat"]
+    silent = [row["cue"] for row in rows if row["verdict"] != "beat"]
+    cues = np.linspace(min(r["cue"] for r in rows), max(r["cue"] for r in rows), 200)
+    right.plot(cues, 1000 * cue_constant / cues, color="black", lw=1, label=f"ideal: {cue_constant} s / cue")
+    for trained, colour, label in (("False", "0.5", "never trained"), ("True", "gold", "trained")):
+        points = [(r["cue"], 1000 * r["mean_iti_s"]) for r in beats if r["trained"] == trained]
+        if points:
+            right.plot(*zip(*points), "o", color=colour, mec="black", mew=0.4, ms=6, label=label)
+    if silent:
+        right.plot(silent, np.zeros(len(silent)), "x", color="#D55E00", label="no beat")
+    right.set(xlabel="context cue", ylabel="mean ITI [ms]", title="Inter-tap interval")
+    right.legend()
+    return figure
+
+
+def main(config_path=None, **flags):
+    config = configuration.load(config_path, flags)
+    print(configuration.to_text(config))
+    fig1, source = config["fig1"], Path(config["drive"]["folder"])
+    rows, made_by = read_outputs(source)
+    model, dt = made_by["model"], made_by["model"]["dt"]
+    n_excit = round(model["excit_percent"] * model["hidden_dim"])
+    if model["type"] == "RNN":
+        n_excit = model["hidden_dim"]  # no Dale's law: one group
+    folder = Path(fig1["folder"])
+    folder.mkdir(parents=True, exist_ok=True)
+    suffix = config["plotting"]["format"]
+
+    trained = [row for row in rows if row["trained"] == "True"]
+    colour_map = plt.get_cmap("viridis")
+    colours = {r["period_s"]: colour_map(i / len(trained)) for i, r in enumerate(trained)}
+    taps, lengths, samples, first = {}, {}, [], {}
+    for row in trained:
+        period = row["period_s"]
+        if not row["hidden_states_file"]:
+            raise configuration.ConfigError(
+                f"{source} has no hidden states of {period} s; drive with --drive.hidden_states trained"
+            )
+        taps[period] = np.load(source / row["taps_file"])
+        states = np.load(source / row["hidden_states_file"], mmap_mode="r")[:, 0]
+        rates = analysis.normalise_rates(states)
+        if row["verdict"] == "beat":
+            order = analysis.firing_order(rates, taps[period], n_excit)
+            lengths[period] = analysis.cycle_lengths(rates, taps[period])
+        else:
+            order = np.arange(rates.shape[1])
+        window = rates[: round(fig1["window_seconds"] / dt), order]
+        title = f"Firing rates, period {period:g} s: {row['verdict']}"
+        figure = draw_rates(window, taps[period], n_excit, dt, title)
+        figure.savefig(folder / f"firing_rate_plot_{period}.{suffix}", dpi=110)
+        plt.close(figure)
+        samples.append(rates[:: fig1["pca_every"]])
+        first[period] = rates[: round(fig1["trajectory_seconds"] / dt)].copy()
+    mean, axes, explained = analysis.fit_plane(np.concatenate(samples), 3)
+    trajectories = {
+        p: (analysis.project(own, mean, axes), taps[p][taps[p] < len(own)])
+        for p, own in first.items()
+    }
+    figure = draw_panels(
+        trajectories, lengths, explained, rows, colours, made_by["task"]["cue_constant"]
+    )
+    figure.savefig(folder / f"PCA_and_model_activity_stats.{suffix}", dpi=110)
+    (folder / "config.yaml").write_text(configuration.to_text(config, {"drawn from": source}))
+    print(f"saved in {folder}/")
+
+
+if __name__ == "__main__":
+    configuration.command_line(main)
