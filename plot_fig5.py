@@ -1,0 +1,130 @@
+"""Draw figure 5: the flow of the network in a plane, for several cues (5a) and times (5b).
+
+  --config_path FILE   a configuration; keys it lacks come from config.yaml
+  --checkpoint FILE    the network (default: training.save_path, else the shipped one)
+  --device NAME        auto, cpu or cuda
+"""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+
+import analysis
+import config as configuration
+from models import ModelError, pick_device, read_checkpoint, restore_model
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
+
+
+def stepper(model, cue):
+    """The noise-free network at a constant cue, without clicks: states (B, N) -> states (B, N)."""
+    w_hh = model.effective_w_hh()
+    inputs = torch.tensor([[0.0, cue]], device=w_hh.device)
+    return lambda states: model.step(inputs.expand(len(states), 2), states, None, w_hh)[1]
+
+
+@torch.no_grad()
+def run(model, cues, start, n_steps):
+    """Noise-free runs at constant cues (B,) from start (N,) -> outputs (B, T), states (B, T, N)."""
+    inputs = torch.zeros(len(cues), n_steps, 2, device=start.device)
+    inputs[:, :, 1] = torch.as_tensor(cues, dtype=inputs.dtype)[:, None]
+    outputs, states = model(inputs, state=start.expand(len(cues), -1))
+    return outputs[..., 0].cpu().numpy(), states.cpu().numpy()
+
+
+def initial_condition(model, fig5, taps_config):
+    """Every unit ~ U(-1, 1), but all tap units one value ~ U(0, 1) -> (N,), and which those are."""
+    dt, rng = model.dt, np.random.default_rng(fig5["seed"])
+    outputs, states = run(model, [fig5["tap_cue"]], model.initial_state(1)[0], round(4 / dt))
+    half = states.shape[1] // 2  # the first half is the way onto the cycle
+    output, states = outputs[0, half:], states[0, half:]
+    taps = analysis.find_taps(output, dt, taps_config["smoothing"], taps_config["prominence"])
+    if len(taps) < 2:
+        raise ModelError(
+            f"fig5.tap_cue is {fig5['tap_cue']}; allowed: a cue at which the network beats"
+        )
+    is_tap = analysis.tap_units(analysis.peak_phases(states, taps), fig5["tap_phase"])
+    start = rng.uniform(-1, 1, states.shape[1])
+    start[is_tap] = rng.uniform(0, 1)
+    return torch.as_tensor(start).to(model.w_hh), is_tap
+
+
+def draw_fields(panels, span, n_points, n_columns):
+    """Panels of (title, centre (2,), arrows, speed, trajectory (T, 2)) with one scale of speed."""
+    n_rows = -(-len(panels) // n_columns)
+    figure, all_axes = plt.subplots(
+        n_rows, n_columns, figsize=(3.4 * n_columns + 1, 3.6 * n_rows), squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    highest = max(speed.max() for _, _, _, speed, _ in panels)
+    line = np.linspace(-span, span, n_points)
+    for axes in all_axes.flat[len(panels) :]:
+        axes.remove()
+    for axes, (title, centre, arrows, speed, path) in zip(all_axes.flat, panels, strict=False):
+        x, y = centre[0] + line, centre[1] + line
+        square = (n_points, n_points)
+        image = axes.pcolormesh(
+            x, y, speed.reshape(square), cmap="viridis", vmin=0, vmax=highest, rasterized=True
+        )
+        u, v = arrows[:, 0].reshape(square), arrows[:, 1].reshape(square)
+        axes.streamplot(x, y, u, v, color="white", linewidth=0.7, density=1.1, arrowsize=0.8)
+        axes.plot(*path.T, color="#D62728", lw=2.5)
+        axes.plot(*path[-1], "o", color="#D62728", mec="white", ms=6)
+        axes.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), title=title, xlabel="PC1", ylabel="PC2")
+        axes.set_aspect("equal")
+    figure.colorbar(image, ax=all_axes, label="speed: norm of the change in one step", shrink=0.8)
+    return figure
+
+
+def main(config_path=None, checkpoint=None, device="auto", **flags):
+    path, content = read_checkpoint(checkpoint, configuration.load(config_path, flags))
+    config = configuration.load(config_path, flags, content.get("config"))
+    about = {"drawn from": path, "sha256": content["sha256"]}
+    print(configuration.to_text(config, about))
+    model = restore_model(content, **config["model"]).to(pick_device(device))
+    fig5, dt = config["fig5"], model.dt
+    n_points, span = fig5["grid"], fig5["span"]
+
+    start, is_tap = initial_condition(model, fig5, config["taps"])
+    cues = np.linspace(*fig5["plane_cues"], fig5["plane_runs"])
+    _, states = run(model, cues, start, round(fig5["plane_seconds"] / dt))
+    mean, axes, explained = analysis.fit_plane(states.reshape(-1, states.shape[-1]))
+
+    n_excit = getattr(model, "n_excit", model.w_hh.shape[0])
+    print(f"tap-E {is_tap[:n_excit].sum()}, tap-I {is_tap[n_excit:].sum()}, ", end="")
+    print(f"inter-tap-E {(~is_tap[:n_excit]).sum()}, inter-tap-I {(~is_tap[n_excit:]).sum()}")
+    print(f"the plane explains {explained.sum():.1%} of the variance")
+
+    def field(cue, origin, centre, steps):
+        grid = analysis.plane_grid(centre, span, n_points)
+        return analysis.vector_field(stepper(model, cue), origin, grid, mean, axes, steps)
+
+    panels_a, steps = [], round(fig5["field_seconds"] / dt)
+    for cue in fig5["cues"]:
+        trajectory = analysis.project(run(model, [cue], start, steps)[1][0], mean, axes)
+        arrows, speed = field(cue, start, trajectory[-1], [steps])[steps]
+        panels_a.append((f"cue {cue:g}", trajectory[-1], arrows, speed, trajectory))
+        print(f"figure 5a: cue {cue:g} done", flush=True)
+
+    rest, beat_cue = model.initial_state(1)[0], fig5["beat_cue"]
+    when = [round(t / dt) for t in fig5["times"]]
+    trajectory = analysis.project(run(model, [beat_cue], rest, max(when))[1][0], mean, axes)
+    fields = field(beat_cue, rest, np.zeros(2), when)
+    panels_b = [
+        (f"cue {beat_cue:g}, {1000 * dt * n:g} ms", np.zeros(2), *fields[n], trajectory[:n])
+        for n in when
+    ]
+
+    folder, suffix = Path(fig5["folder"]), config["plotting"]["format"]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, panels in (("fig_5a", panels_a), ("fig_5b", panels_b)):
+        draw_fields(panels, span, n_points, 3).savefig(folder / f"{name}.{suffix}", dpi=110)
+    (folder / "config.yaml").write_text(configuration.to_text(config, about))
+    print(f"saved in {folder}/")
+
+
+if __name__ == "__main__":
+    configuration.command_line(main, ModelError)
