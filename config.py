@@ -235,6 +235,11 @@ def _check_together(config):
         if dt > model["tau"]:
             raise ConfigError(f"{name} is {dt} s; allowed: at most model.tau, {model['tau']} s")
         whole_steps("task.click_width", task["click_width"], dt)
+    if training["stage_dt"][-1] != model["dt"]:
+        raise ConfigError(
+            f"training.stage_dt ends with {training['stage_dt'][-1]} s; allowed: the last stage has "
+            f"model.dt, {model['dt']} s"
+        )
     for stage in stages(config):
         whole_steps("training.trial_seconds", stage["trial_seconds"], stage["dt"])
         if stage["trial_seconds"] <= task["max_onset"]:

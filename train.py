@@ -1,8 +1,14 @@
-"""Train a network to keep a beat: saves best_model.pth, training_log.csv and plots/."""
+"""Train a network to keep a beat: saves best_model.pth, training_log.csv and plots/.
+
+  --model_type NAME    ZemlianovaRNN or RNN, short for --model.type
+  --config_path FILE   a configuration; keys it lacks come from config.yaml
+  --device NAME        auto, cpu or cuda
+"""
 
 import csv
 import math
 import time
+from functools import partial
 from pathlib import Path
 
 import matplotlib
@@ -53,7 +59,7 @@ def update_weights(model, optimizer, inputs, target, noise, max_grad_norm):
 
 
 def train_stage(model, optimizer, stage, task_config, generator, noise, on_update):
-    """Train at one dt; calls on_update(loss, validation loss or None) after each update.
+    """Train at one dt; calls on_update(learning rate, loss, validation loss or None) after each update.
 
     Ends with the weights of the lowest validation loss.
     """
@@ -61,10 +67,11 @@ def train_stage(model, optimizer, stage, task_config, generator, noise, on_updat
     device = model.w_hh.device
     fixed = torch.Generator().manual_seed(stage["seed"])
     validation = draw_trials(stage, task_config, stage["validation_trials"], fixed, device)
-    best_loss, best_weights = math.inf, None
+    best_loss, best_weights = math.inf, model.state_dict()
     for update in range(1, stage["epochs"] + 1):
+        rate = learning_rate(stage, update)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(stage, update)
+            group["lr"] = rate
         trials = draw_trials(stage, task_config, stage["batch_size"], generator, device)
         loss = update_weights(model, optimizer, *trials, noise, stage["max_grad_norm"])
         validation_loss = None
@@ -73,11 +80,40 @@ def train_stage(model, optimizer, stage, task_config, generator, noise, on_updat
             if validation_loss < best_loss:
                 best_loss = validation_loss
                 best_weights = {k: v.clone() for k, v in model.state_dict().items()}
-        on_update(loss, validation_loss)
+        on_update(rate, loss, validation_loss)
         if validation_loss is not None and validation_loss < stage["early_stopping_loss"]:
             break
     model.load_state_dict(best_weights)
     return best_loss
+
+
+@torch.no_grad()
+def save_pictures(model, config, folder):
+    """One picture a trained period: clicks, cue, target and the output of the network, noise on."""
+    last = configuration.stages(config)[-1]
+    periods = torch.tensor(last["periods"], dtype=torch.float64)
+    onsets = torch.full((len(periods),), config["task"]["max_onset"])
+    inputs, target = task.make_trials(
+        periods, onsets, last["trial_seconds"], last["click_seconds"], model.dt, config["task"]
+    )
+    device = model.w_hh.device
+    noise = torch.Generator(device).manual_seed(last["seed"])
+    outputs = model(inputs.to(device), noise=noise)[0].cpu()
+    seconds = model.dt * torch.arange(inputs.shape[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, period in enumerate(last["periods"]):
+        figure, axes = plt.subplots(2, 1, figsize=(8, 4), sharex=True, layout="constrained")
+        axes[0].plot(seconds, inputs[i, :, 0], color="0.4", lw=1, label="clicks")
+        axes[0].plot(seconds, inputs[i, :, 1], color="#009E73", label="context cue")
+        axes[1].plot(seconds, target[i, :, 0], color="black", lw=1, ls="--", label="target")
+        axes[1].plot(seconds, outputs[i, :, 0], color="#D55E00", lw=1.5, label="output z")
+        axes[0].set(ylabel="inputs", title=f"Period {period:.3f} s")
+        axes[1].set(xlabel="time [s]", ylabel="output")
+        for panel in axes:
+            panel.legend(loc="upper right", fontsize=8)
+        name = f"Period_{period:.3f}_seconds.{config['plotting']['format']}"
+        figure.savefig(folder / name, dpi=100)
+        plt.close(figure)
 
 
 def main(config_path=None, device="auto", **flags):
@@ -86,19 +122,44 @@ def main(config_path=None, device="auto", **flags):
     device = pick_device(device)
     print(configuration.to_text(config, {"train.py on": device}))
 
-    seed = config["training"]["seed"]
-    generator = torch.Generator().manual_seed(seed)
-    noise = torch.Generator(device).manual_seed(seed)
+    training = config["training"]
+    generator = torch.Generator().manual_seed(training["seed"])  # weights and batches
+    noise = torch.Generator(device).manual_seed(training["seed"])
     model = build_model(generator=generator, **config["model"]).to(device)
     optimizer = torch.optim.Adam(model.parameters())
-    bar = tqdm(total=sum(s["epochs"] for s in stages)); t0=time.time()
-    rows=[]
-    def on(l,v):
-        bar.update(1); rows.append((l,v,time.time()-t0))
-        if v is not None: print(len(rows), f'{l:.5f} {v:.5f} {time.time()-t0:.1f}', flush=True)
-    for stage in stages:
-        validation_loss = train_stage(model, optimizer, stage, config["task"], generator, noise, on)
-    save_checkpoint(config["training"]["save_path"], model, config=config, seed=seed, updates=len(rows), validation_loss=validation_loss)
+
+    log, began = [], time.time()
+    bar = tqdm(total=sum(stage["epochs"] for stage in stages), unit="update")
+
+    def on_update(stage, rate, loss, validation_loss):
+        log.append((len(log) + 1, stage, rate, loss, validation_loss, time.time() - began))
+        if not math.isfinite(loss):
+            raise ModelError(f"the loss is {loss} at update {len(log)}; lower training.learning_rate")
+        seen = [row[4] for row in log if row[1] == stage and row[4] is not None]
+        bar.set_postfix(stage=stage, loss=f"{loss:.4f}", best=f"{min(seen, default=math.nan):.4f}")
+        bar.update()
+
+    for number, stage in enumerate(stages, 1):
+        validation_loss = train_stage(
+            model, optimizer, stage, config["task"], generator, noise, partial(on_update, number)
+        )
+    bar.close()
+    model.dt = config["model"]["dt"]
+
+    save_checkpoint(
+        training["save_path"], model, config=config, seed=training["seed"], updates=len(log),
+        validation_loss=validation_loss,
+    )  # fmt: skip
+    with open(training["log_path"], "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["update", "stage", "learning_rate", "loss", "validation_loss", "seconds"])
+        writer.writerows(log)
+    print(f"validation loss {validation_loss:.5f} after {len(log)} updates, {log[-1][-1]:.0f} s")
+    print(f"saved {training['save_path']} and {training['log_path']}")
+    if config["plotting"]["enable"]:
+        save_pictures(model, config, Path(config["plotting"]["folder"]))
+        print(f"saved pictures in {config['plotting']['folder']}/")
+
 
 if __name__ == "__main__":
     configuration.command_line(main, ModelError)

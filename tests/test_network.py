@@ -1,0 +1,104 @@
+"""The recurrence and its gradient against independent loops; Dale's law; checkpoints."""
+
+import numpy as np
+import pytest
+import torch
+
+import models
+
+SIZES = dict(input_dim=2, hidden_dim=20, output_dim=1, dt=0.002, tau=0.01, excit_percent=0.8)
+KINDS = ["ZemlianovaRNN", "RNN"]
+
+
+def make(kind, **changes):
+    generator = torch.Generator().manual_seed(0)
+    sizes = {**SIZES, "sigma_rec": 0.01, "sigma_input": 0.01, **changes}
+    model = models.build_model(kind, generator=generator, **sizes).double()
+    with torch.no_grad():
+        model.b_hh.normal_(0, 0.3, generator=generator)
+        model.w_hh.mul_(3)
+    return model
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sequence_is_the_equation_in_numpy(kind):
+    model, rng = make(kind), np.random.default_rng(0)
+    u, xi = rng.normal(size=(3, 130, 2)), rng.normal(size=(3, 130, 20))
+    p = {name: value.detach().numpy() for name, value in model.named_parameters()}
+    w, scale = p["w_hh"], 0.0
+    if kind == "ZemlianovaRNN":
+        w = np.abs(w) * np.where(np.arange(20) < 16, 1, -1)
+        np.fill_diagonal(w, 0)
+        scale = np.sqrt(2 * 0.2) * 0.01
+    x, states, outputs = np.zeros((3, 20)), [], []
+    for t in range(130):
+        drive = np.maximum(x, 0) @ w.T + u[:, t] @ p["w_ih"].T + p["b_hh"]
+        x = 0.8 * x + 0.2 * drive + scale * xi[:, t]
+        states.append(x)
+        outputs.append(np.maximum(x, 0) @ p["w_ho"].T + p["b_ho"])
+    z, s = model(torch.tensor(u), noise=torch.tensor(xi))
+    np.testing.assert_allclose(s.detach(), np.stack(states, 1), atol=1e-12)
+    np.testing.assert_allclose(z.detach(), np.stack(outputs, 1), atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_closed_form_gradient_is_that_of_autograd(kind):
+    model, g = make(kind), torch.Generator().manual_seed(1)
+    u = torch.randn(3, 130, 2, generator=g, dtype=torch.float64, requires_grad=True)
+    start = torch.randn(3, 20, generator=g, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(3, 130, 1, generator=g, dtype=torch.float64)
+    wanted = [u, start, *model.parameters()]
+    outputs, states = model(u, state=start)
+    ours = torch.autograd.grad((weight * outputs).sum() + (states**2).sum(), wanted)
+    w, x, total = model.effective_w_hh(), start, 0
+    for t in range(130):
+        x = 0.8 * x + 0.2 * (x.relu() @ w.T + u[:, t] @ model.w_ih.T + model.b_hh)
+        total = total + (weight[:, t] * (x.relu() @ model.w_ho.T + model.b_ho)).sum() + (x**2).sum()
+    for own, oracle in zip(ours, torch.autograd.grad(total, wanted), strict=True):
+        torch.testing.assert_close(own, oracle, rtol=1e-9, atol=1e-9)
+
+
+def test_rnn_at_dt_tau_is_torch_rnn():
+    model = make("RNN", dt=0.01)
+    oracle = torch.nn.RNN(2, 20, nonlinearity="relu", batch_first=True).double()
+    with torch.no_grad():
+        oracle.weight_ih_l0.copy_(model.w_ih)
+        oracle.weight_hh_l0.copy_(model.w_hh)
+        oracle.bias_ih_l0.copy_(model.b_hh)
+        oracle.bias_hh_l0.zero_()
+        u = torch.randn(2, 40, 2, dtype=torch.float64)
+        torch.testing.assert_close(model(u)[1].relu(), oracle(u)[0])
+
+
+def test_dales_law_and_training_of_every_synapse():
+    model = make("ZemlianovaRNN", sigma_rec=0.0)
+    optimizer, before = torch.optim.Adam(model.parameters(), 1e-2), model.w_hh.detach().clone()
+    with torch.no_grad():
+        model.b_hh.abs_()
+    for _ in range(5):
+        optimizer.zero_grad()
+        (model(torch.rand(2, 60, 2, dtype=torch.float64))[0] ** 2).mean().backward()
+        optimizer.step()
+    w = model.effective_w_hh().detach()
+    assert (w[:, :16] >= 0).all() and (w[:, 16:] <= 0).all() and (w.diagonal() == 0).all()
+    moved = (model.w_hh != before).float().fill_diagonal_(1)
+    assert moved.mean() > 0.9
+
+
+def test_checkpoint_round_trip_and_bare_state_dict(tmp_path):
+    model = make("ZemlianovaRNN").float()
+    models.save_checkpoint(tmp_path / "a.pth", model, seed=3)
+    _, content = models.read_checkpoint(tmp_path / "a.pth", None)
+    again = models.restore_model(content)
+    u = torch.rand(2, 30, 2)
+    torch.testing.assert_close(again(u)[0], model(u)[0], rtol=0, atol=0)
+    assert content["seed"] == 3
+    torch.save({**model.state_dict(), "b_ih": torch.zeros(20)}, tmp_path / "b.pth")
+    _, bare = models.read_checkpoint(tmp_path / "b.pth", None)
+    sizes = {**SIZES, "sigma_rec": 0.01, "sigma_input": 0.01, "type": "ZemlianovaRNN"}
+    torch.testing.assert_close(models.restore_model(bare, **sizes)(u)[0], model(u)[0])
+    with pytest.raises(models.ModelError, match="hidden_dim"):
+        models.restore_model(bare, **{**sizes, "hidden_dim": 30})
+    (tmp_path / "c.pth").write_bytes(b"junk")
+    with pytest.raises(models.ModelError, match="cannot be read"):
+        models.read_checkpoint(tmp_path / "c.pth", None)

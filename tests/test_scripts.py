@@ -1,0 +1,85 @@
+"""Every script end to end on a tiny network, from an empty folder; and a user's mistakes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HOME = Path(__file__).parents[1]
+TINY = "--model.hidden_dim 40 --training.batch_size 4 --training.epochs 3".split()
+
+
+def run(folder, script, *flags):
+    command = [sys.executable, HOME / script, *map(str, flags)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("kind", ["ZemlianovaRNN", "RNN"])
+def test_the_chain(tmp_path, kind):
+    done = run(tmp_path, "train.py", "--model_type", kind, *TINY)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "training_log.csv").exists()
+    assert len(list((tmp_path / "plots").glob("Period_0.500_seconds.png"))) == 1
+    short = "--drive.keep_seconds 3 --drive.discard_seconds 0.5 --drive.extra_periods 2".split()
+    done = run(tmp_path, "drive_model_and_save_outputs.py", *short)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "model_outputs").glob("valid_output_*.npy"))) == 9
+    assert len(list((tmp_path / "model_outputs").glob("hidden_states_*.npy"))) == 7
+    assert not (tmp_path / "model_outputs.part").exists()
+    done = run(tmp_path, "plot_fig1.py")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "fig1_plotting" / "PCA_and_model_activity_stats.png").exists()
+    done = run(tmp_path, "plot_fig5.py")  # a network of three updates does not beat
+    assert done.returncode == 2 and "fig5.tap_cue" in done.stderr
+
+
+def test_figure_5_of_the_shipped_network(tmp_path):
+    done = run(
+        tmp_path, "plot_fig5.py", "--fig5.grid", 6, "--fig5.field_seconds", 0.1, "--fig5.plane_runs", 5
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "fig5_plotting" / "fig_5b.png").exists()
+
+
+def test_same_seed_same_network(tmp_path):
+    for name in ("a", "b"):
+        assert run(tmp_path, "train.py", *TINY, "--training.save_path", f"{name}.pth").returncode == 0
+    import torch
+
+    a, b = (torch.load(tmp_path / f"{n}.pth", weights_only=True)["state_dict"] for n in "ab")
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--training.epoch", "3"], "nearest known one is training.epochs"),
+        (["--training.epochs", "many"], "a whole number"),
+        (["--model.dt", "-1"], "above 0"),
+        (["--model.dt", "0.02"], "at most model.tau"),
+        (["--training.periods", "[0.5,0.5]"], "each period once"),
+        (["--config_path", "none.yaml"], "cannot be read"),
+        (["--device", "abacus"], "allowed here"),
+        (["stray"], "belongs to no flag"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path, flags, words):
+    done = run(tmp_path, "train.py", *flags)
+    assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "script", ["train.py", "drive_model_and_save_outputs.py", "plot_fig1.py", "plot_fig5.py"]
+)
+def test_help_lists_every_key(tmp_path, script):
+    done = run(tmp_path, script, "--help")
+    assert done.returncode == 0 and "--config_path" in done.stdout
+    for key in ("--model.tau 0.01", "--taps.max_cv", "[s] integration step;"):
+        assert key in done.stdout
+
+
+def test_plotting_before_driving(tmp_path):
+    done = run(tmp_path, "plot_fig1.py")
+    assert done.returncode == 2 and "run python drive_model" in done.stderr

@@ -1,0 +1,84 @@
+"""The task sample by sample; taps and fields on signals and systems with known answers."""
+
+import numpy as np
+import pytest
+import torch
+
+import analysis
+import config
+import task
+
+CONFIG = config.load()
+TAPS = CONFIG["taps"]
+
+
+@pytest.mark.parametrize("dt", [0.001, 0.005])
+def test_trial_sample_by_sample(dt):
+    periods = CONFIG["training"]["periods"]
+    onsets = torch.linspace(0, 0.1, len(periods))
+    inputs, target = task.make_trials(
+        torch.tensor(periods, dtype=torch.float64), onsets, 2.0, 1.0, dt, CONFIG["task"]
+    )
+    for i, period in enumerate(periods):
+        onset, width = round(float(onsets[i]) / dt), round(0.01 / dt)
+        clicks = np.zeros(round(2 / dt))
+        k = 0
+        while k * period < 1.0 - 1e-9:
+            start = onset + round(k * period / dt)
+            clicks[start : start + width] = 1
+            k += 1
+        t = np.arange(len(clicks)) - onset
+        np.testing.assert_array_equal(inputs[i, :, 0], clicks)
+        np.testing.assert_allclose(inputs[i, :, 1], np.where(t >= 0, 0.1 / period, 0), rtol=1e-6)
+        wave = (1 + np.cos(2 * np.pi * dt * t / period)) / 2
+        np.testing.assert_allclose(target[i, :, 0], np.where(t >= 0, wave, 0), atol=1e-6)
+
+
+def beat_of(output):
+    taps = analysis.find_taps(output, 0.001, TAPS["smoothing"], TAPS["prominence"])
+    return analysis.describe_beat(taps, len(output), 0.001, TAPS["max_cv"], TAPS["min_taps"])
+
+
+@pytest.mark.parametrize("period", [0.08, 0.125, 0.25, 0.5, 1.0])
+def test_a_sine_gives_its_period(period):
+    t = 0.001 * np.arange(20000)
+    beat = beat_of((1 + np.cos(2 * np.pi * t / period)) / 2)
+    assert beat.verdict == "beat" and beat.mean_iti == pytest.approx(period, rel=1e-3)
+    assert beat.missed == beat.extra == 0
+
+
+def test_no_beat_in_flat_noise_or_a_dying_oscillation():
+    t, rng = 0.001 * np.arange(20000), np.random.default_rng(0)
+    assert beat_of(np.full(20000, 0.5)).verdict == "no beat: silent"
+    for size in (0.05, 0.5, 2.0):
+        assert beat_of(rng.normal(0.5, size, 20000)).verdict.startswith("no beat")
+    dying = (1 + np.exp(-t / 3) * np.cos(2 * np.pi * t / 0.25)) / 2
+    assert beat_of(dying).verdict == "no beat: stops"
+
+
+def test_cycle_lengths_and_order():
+    phase = 2 * np.pi * np.arange(501) / 100
+    circle = np.stack([np.cos(phase), np.sin(phase)], axis=1)
+    lengths = analysis.cycle_lengths(circle, np.array([0, 100, 200, 500]))
+    np.testing.assert_allclose(lengths, 2 * np.pi * np.array([1, 1, 3]), rtol=1e-3)
+    rates = np.zeros((10, 4))
+    rates[[5, 2, 7, 3], range(4)] = 1
+    np.testing.assert_array_equal(analysis.firing_order(rates, [0, 9], 2), [1, 0, 3, 2])
+
+
+def test_vector_field_of_a_linear_map():
+    rng = np.random.default_rng(0)
+    matrix = torch.tensor(0.3 * rng.normal(size=(5, 5)))
+    axes = np.linalg.qr(rng.normal(size=(5, 2)))[0].T
+    mean, start = rng.normal(size=5), torch.tensor(rng.normal(size=5))
+    grid = analysis.plane_grid([0.5, -1.0], 2.0, 4)
+    field = analysis.vector_field(lambda x: x @ matrix.T, start, grid, mean, axes, [1, 60], chunk=7)
+    for n in (1, 60):
+        for g, point in enumerate(grid):
+            x = start.numpy()
+            for _ in range(n):
+                x = x + (point - analysis.project(x, mean, axes)) @ axes
+                change = matrix.numpy() @ x - x
+                x = x + change
+            np.testing.assert_allclose(field[n][0][g], axes @ change, atol=1e-5)
+            np.testing.assert_allclose(field[n][1][g], np.linalg.norm(change), atol=1e-5)
