@@ -18,8 +18,8 @@ Beat = namedtuple("Beat", "verdict n_taps mean_iti sd_iti cv missed extra")
 def find_taps(output, dt, smoothing, prominence):
     """Samples at which the output (T,) taps: its maxima, told by amplitude alone.
 
-    The output is smoothed by a Gaussian of SD `smoothing` [s], the same at every tempo, and a tap is
-    a maximum that stands out from both sides by `prominence`. The period asked for plays no part.
+    The output is smoothed by a Gaussian of SD `smoothing` [s], the same at every tempo; a tap is a
+    maximum that stands out from both sides by `prominence`. The period asked for plays no part.
     """
     if smoothing > 0:
         output = gaussian_filter1d(np.asarray(output, dtype=float), smoothing / dt, mode="nearest")
@@ -93,12 +93,14 @@ def project(states, mean, axes):
 
 
 def peak_phases(states, taps):
-    """Phase in 0..1 at which each unit's mean current over a cycle is largest (0: at the tap) -> (N,).
+    """Phase in 0..1 (0: at the tap) at which each unit's mean current is largest -> (N,).
 
-    states (T, N), taps: samples.
+    states (T, N); taps, samples; the mean is over the cycles from tap to tap.
     """
     phases = np.linspace(0, 1, 100, endpoint=False)
-    samples = np.concatenate([a + phases * (b - a) for a, b in zip(taps[:-1], taps[1:], strict=True)])
+    samples = np.concatenate(
+        [a + phases * (b - a) for a, b in zip(taps[:-1], taps[1:], strict=True)]
+    )
     cycles = states[np.round(samples).astype(int)].reshape(len(taps) - 1, len(phases), -1)
     return phases[cycles.mean(axis=0).argmax(axis=0)]
 
@@ -119,7 +121,7 @@ def plane_grid(centre, span, n_points):
 
 
 @torch.no_grad()
-def vector_field(step, start, grid, mean, axes, when, chunk=1024, settled=1e-7):
+def vector_field(step, start, grid, mean, axes, when, chunk=1024, settled=1e-6):
     """The flow of a network in a plane, at several times: {n_steps: (arrows (G, 2), speed (G,))}.
 
     Every grid point is one copy of the network. It starts at `start` (N,) with its components in
@@ -148,8 +150,9 @@ def vector_field(step, start, grid, mean, axes, when, chunk=1024, settled=1e-7):
             if n % 50 == 0:
                 moving = change.abs().amax(dim=1) >= settled
                 for later in (m for m in when if m > n):
-                    field[later][0][rows], field[later][1][rows] = arrows, torch.hypot(
-                        arrows.norm(dim=1), change.norm(dim=1)
+                    field[later][0][rows], field[later][1][rows] = (
+                        arrows,
+                        torch.hypot(arrows.norm(dim=1), change.norm(dim=1)),
                     )
                 rows, states = rows[moving], states[moving]
                 if len(rows) == 0:

@@ -62,7 +62,11 @@ def list_of(rule, length=None, or_one=False):
     def convert(value):
         if or_one and not isinstance(value, (list, tuple)):
             return rule.convert(value)
-        if not isinstance(value, (list, tuple)) or not value or (length or len(value)) != len(value):
+        if (
+            not isinstance(value, (list, tuple))
+            or not value
+            or (length or len(value)) != len(value)
+        ):
             raise ValueError
         return [rule.convert(item) for item in value]
 
@@ -171,7 +175,9 @@ def read(path):
     except yaml.YAMLError as error:
         raise ConfigError(f"config {path}: not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"config {path}: empty or not sections of keys, as in {DEFAULT_PATH.name}")
+        raise ConfigError(
+            f"config {path}: empty or not sections of keys, as in {DEFAULT_PATH.name}"
+        )
     flat = {}
     for section, keys in content.items():
         if not isinstance(keys, dict):
@@ -191,8 +197,8 @@ def load(config_path=None, flags=None, checkpoint=None):
     """The resolved configuration, {section: {key: value}}. Raises ConfigError.
 
     Later ones win: the config.yaml beside this file, `config_path` (which may lack keys, as the
-    predecessor's files do), the model, task and training sections of `checkpoint` (the configuration
-    a network was trained with), and `flags` {"section.key": value}.
+    predecessor's files do), the model, task and training sections of `checkpoint` (what a network
+    was trained with), and `flags` {"section.key": value}.
     """
     config_path = DEFAULT_PATH if config_path is None else config_path
     flat = read(DEFAULT_PATH)
@@ -209,7 +215,9 @@ def load(config_path=None, flags=None, checkpoint=None):
     config = {}
     for key, rule in RULES.items():
         if key not in flat:
-            raise ConfigError(f"config {DEFAULT_PATH}: key {key} is missing; allowed: {rule.allowed}")
+            raise ConfigError(
+                f"config {DEFAULT_PATH}: key {key} is missing; allowed: {rule.allowed}"
+            )
         section, name = key.split(".")
         try:
             value = rule.convert(flat[key])
@@ -237,7 +245,7 @@ def _check_together(config):
         whole_steps("task.click_width", task["click_width"], dt)
     if training["stage_dt"][-1] != model["dt"]:
         raise ConfigError(
-            f"training.stage_dt ends with {training['stage_dt'][-1]} s; allowed: the last stage has "
+            f"training.stage_dt ends with {training['stage_dt'][-1]} s; allowed: it ends with "
             f"model.dt, {model['dt']} s"
         )
     for stage in stages(config):
@@ -277,7 +285,7 @@ def stages(config):
 
 
 def to_text(config, about=None):
-    """The configuration as YAML that `load` reads again; `about` {name: value} in comments on top."""
+    """The configuration as YAML that `load` reads again, with `about` {name: value} in comments."""
     head = "".join(f"# {name}: {value}\n" for name, value in (about or {}).items())
     return head + yaml.safe_dump(config, sort_keys=False, default_flow_style=None, width=100)
 
@@ -298,7 +306,7 @@ def command_line(main, *user_errors):
     """Run a script's main(**flags) under Fire; a user's mistake is one line and exit code 2.
 
     Fire hands every flag, --help among them, to a function that takes any keyword; so help is
-    answered here. `user_errors`: the exceptions, besides ConfigError, whose message is for the user.
+    answered here. `user_errors`: the exceptions besides ConfigError that speak to the user.
     """
 
     def run(*words, **flags):

@@ -1,7 +1,7 @@
 """Drive a trained network with clicks, then with the cue alone: saves model_outputs/.
 
-For every period: valid_output_{p}.npy [T], peaks_{p}.npy [samples of the taps], plot_period_{p}.png,
-for the trained ones hidden_states_{p}.npy [T, 1, N] (currents x); summary.csv; config.yaml.
+For every period: valid_output_{p}.npy [T], peaks_{p}.npy [taps, in samples], plot_period_{p}.png, for
+the trained ones hidden_states_{p}.npy [T, 1, N] (currents x); summary.csv; config.yaml.
 The first drive.discard_seconds, during which clicks are given, are not kept.
 
   --config_path FILE   a configuration; keys it lacks come from config.yaml
@@ -30,7 +30,7 @@ CHUNK = 1000  # steps between two writes of hidden states
 
 
 def extra_periods(drive, trained):
-    """Periods never trained: distinct values of round(floor + exp(-decay (1 - U)), 3), ascending."""
+    """Periods never trained, distinct: round(floor + exp(-decay (1 - U)), 3), ascending."""
     rng = np.random.default_rng(drive["seed"])
     periods = set()
     while len(periods) < drive["extra_periods"]:
@@ -124,7 +124,9 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
 
     # taps, pictures, summary
     rows = []
-    for i, (period, output) in enumerate(tqdm(list(zip(periods, outputs, strict=True)), "pictures")):
+    for i, (period, output) in enumerate(
+        tqdm(list(zip(periods, outputs, strict=True)), "pictures")
+    ):
         taps = analysis.find_taps(output, dt, taps_config["smoothing"], taps_config["prominence"])
         beat = analysis.describe_beat(
             taps, len(output), dt, taps_config["max_cv"], taps_config["min_taps"]
@@ -144,7 +146,9 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
         about_beat = {"verdict": beat.verdict, "taps": beat.n_taps, "mean_iti_s": beat.mean_iti}
         about_beat |= {"sd_iti_s": beat.sd_iti, "cv": beat.cv, "error_percent": error}
         about_beat |= {"missed": beat.missed, "extra": beat.extra}
-        rows.append({"period_s": period, "cue": cue, "trained": i < len(trained)} | about_beat | names)
+        rows.append(
+            {"period_s": period, "cue": cue, "trained": i < len(trained)} | about_beat | names
+        )
     with open(part / "summary.csv", "w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()

@@ -1,6 +1,6 @@
 """Draw figure 1 from model_outputs/: firing rates, trajectories, their lengths, ITI against cue.
 
-  --config_path FILE   a configuration; keys it lacks come from config.yaml
+--config_path FILE   a configuration; keys it lacks come from config.yaml
 """
 
 import csv
@@ -62,24 +62,42 @@ def draw_panels(trajectories, lengths, explained, rows, colours, cue_constant):
     for period, (path, taps) in trajectories.items():
         space.plot(*path.T, color=colours[period], lw=0.6, label=f"{1 / period:.0f} Hz")
         space.plot(*path[taps].T, "o", color="black", ms=3)
-    space.set(**{f"{a}label": f"PC{i + 1} ({e:.0%})" for i, (a, e) in enumerate(zip("xyz", explained))})
+    space.set(
+        **{
+            f"{a}label": f"PC{i + 1} ({e:.0%})"
+            for i, (a, e) in enumerate(zip("xyz", explained, strict=True))
+        }
+    )
     space.set_title("Trajectories; black: taps")
     space.legend(fontsize=8, loc="upper left")
     for period, own in lengths.items():
         middle.plot(own.mean(), own.std(ddof=1), "o", color=colours[period])
         middle.annotate(
-            f"{1 / period:.0f} Hz", (own.mean(), own.std(ddof=1)), (5, 5), textcoords="offset points"
+            f"{1 / period:.0f} Hz",
+            (own.mean(), own.std(ddof=1)),
+            (5, 5),
+            textcoords="offset points",
         )
-    middle.set(xlabel="mean length per cycle", ylabel="SD of the length", title="Trajectory lengths")
+    middle.set(
+        xlabel="mean length per cycle", ylabel="SD of the length", title="Trajectory lengths"
+    )
     middle.margins(0.12)
     beats = [row for row in rows if row["verdict"] == "beat"]
     silent = [row["cue"] for row in rows if row["verdict"] != "beat"]
     cues = np.linspace(min(r["cue"] for r in rows), max(r["cue"] for r in rows), 200)
-    right.plot(cues, 1000 * cue_constant / cues, color="black", lw=1, label=f"ideal: {cue_constant} s / cue")
+    right.plot(
+        cues,
+        1000 * cue_constant / cues,
+        color="black",
+        lw=1,
+        label=f"ideal: {cue_constant} s / cue",
+    )
     for trained, colour, label in (("False", "0.5", "never trained"), ("True", "gold", "trained")):
         points = [(r["cue"], 1000 * r["mean_iti_s"]) for r in beats if r["trained"] == trained]
         if points:
-            right.plot(*zip(*points), "o", color=colour, mec="black", mew=0.4, ms=6, label=label)
+            right.plot(
+                *np.transpose(points), "o", color=colour, mec="black", mew=0.4, ms=6, label=label
+            )
     if silent:
         right.plot(silent, np.zeros(len(silent)), "x", color="#D55E00", label="no beat")
     right.set(xlabel="context cue", ylabel="mean ITI [ms]", title="Inter-tap interval")
@@ -108,7 +126,7 @@ def main(config_path=None, **flags):
         period = row["period_s"]
         if not row["hidden_states_file"]:
             raise configuration.ConfigError(
-                f"{source} has no hidden states of {period} s; drive with --drive.hidden_states trained"
+                f"{source} has no hidden states of {period} s; drive with hidden_states trained"
             )
         taps[period] = np.load(source / row["taps_file"])
         states = np.load(source / row["hidden_states_file"], mmap_mode="r")[:, 0]

@@ -4,7 +4,7 @@ A trial starts with clicks at the period to keep; they stop, and the network goe
 context cue stays on and names the tempo:
 
     cue(t)    = cue_constant / period          from the onset T0 on, 0 before
-    target(t) = (1 + cos(2 pi (t - T0) / period)) / 2    from T0 on, 0 before; its maxima are the taps
+    target(t) = (1 + cos(2 pi (t - T0) / period)) / 2    from T0 on; its maxima are the taps
 
 Times are counted in samples of dt, so that every click is equally wide at every dt.
 Shapes: B trials, T time steps. Everything is a tensor in, a tensor out.
@@ -50,7 +50,7 @@ def target_output(periods, onsets, n_steps, dt):
 
 
 def make_trials(periods, onsets, trial_seconds, click_seconds, dt, task):
-    """Trials of the task: inputs (B, T, 2) with the clicks first and the cue second, target (B, T, 1).
+    """Trials of the task: inputs (B, T, 2) (clicks, cue) and target (B, T, 1).
 
     periods (B,) [s]; onsets (B,) [s], moved to the nearest sample; trial_seconds [s];
     click_seconds, how long clicks are given, (B,) or a number [s]; task: the config's task section.

@@ -1,8 +1,8 @@
 """Train a network to keep a beat: saves best_model.pth, training_log.csv and plots/.
 
-  --model_type NAME    ZemlianovaRNN or RNN, short for --model.type
-  --config_path FILE   a configuration; keys it lacks come from config.yaml
-  --device NAME        auto, cpu or cuda
+--model_type NAME    ZemlianovaRNN or RNN, short for --model.type
+--config_path FILE   a configuration; keys it lacks come from config.yaml
+--device NAME        auto, cpu or cuda
 """
 
 import csv
@@ -59,8 +59,9 @@ def update_weights(model, optimizer, inputs, target, noise, max_grad_norm):
 
 
 def train_stage(model, optimizer, stage, task_config, generator, noise, on_update):
-    """Train at one dt; calls on_update(learning rate, loss, validation loss or None) after each update.
+    """Train at one dt.
 
+    Calls on_update(learning rate, loss, validation loss or None) after each update.
     Ends with the weights of the lowest validation loss.
     """
     model.dt = stage["dt"]
@@ -134,7 +135,9 @@ def main(config_path=None, device="auto", **flags):
     def on_update(stage, rate, loss, validation_loss):
         log.append((len(log) + 1, stage, rate, loss, validation_loss, time.time() - began))
         if not math.isfinite(loss):
-            raise ModelError(f"the loss is {loss} at update {len(log)}; lower training.learning_rate")
+            raise ModelError(
+                f"the loss is {loss} at update {len(log)}; lower training.learning_rate"
+            )
         seen = [row[4] for row in log if row[1] == stage and row[4] is not None]
         bar.set_postfix(stage=stage, loss=f"{loss:.4f}", best=f"{min(seen, default=math.nan):.4f}")
         bar.update()

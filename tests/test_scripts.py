@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 HOME = Path(__file__).parents[1]
 TINY = "--model.hidden_dim 40 --training.batch_size 4 --training.epochs 3".split()
@@ -36,7 +37,14 @@ def test_the_chain(tmp_path, kind):
 
 def test_figure_5_of_the_shipped_network(tmp_path):
     done = run(
-        tmp_path, "plot_fig5.py", "--fig5.grid", 6, "--fig5.field_seconds", 0.1, "--fig5.plane_runs", 5
+        tmp_path,
+        "plot_fig5.py",
+        "--fig5.grid",
+        6,
+        "--fig5.field_seconds",
+        0.1,
+        "--fig5.plane_runs",
+        5,
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "fig5_plotting" / "fig_5b.png").exists()
@@ -44,9 +52,8 @@ def test_figure_5_of_the_shipped_network(tmp_path):
 
 def test_same_seed_same_network(tmp_path):
     for name in ("a", "b"):
-        assert run(tmp_path, "train.py", *TINY, "--training.save_path", f"{name}.pth").returncode == 0
-    import torch
-
+        done = run(tmp_path, "train.py", *TINY, "--training.save_path", f"{name}.pth")
+        assert done.returncode == 0, done.stderr
     a, b = (torch.load(tmp_path / f"{n}.pth", weights_only=True)["state_dict"] for n in "ab")
     assert all(torch.equal(a[key], b[key]) for key in a)
 
