@@ -1,7 +1,7 @@
 """Drive a trained network with clicks, then with the cue alone: saves model_outputs/.
 
-For every period: valid_output_{p}.npy [T], peaks_{p}.npy [taps, in samples], plot_period_{p}.png, for
-the trained ones hidden_states_{p}.npy [T, 1, N] (currents x); summary.csv; config.yaml.
+For every period: valid_output_{p}.npy [T], peaks_{p}.npy [taps, in samples], plot_period_{p}.png;
+for the trained ones hidden_states_{p}.npy [T, 1, N] (currents x). And summary.csv and config.yaml.
 The first drive.discard_seconds, during which clicks are given, are not kept.
 
   --config_path FILE   a configuration; keys it lacks come from config.yaml

@@ -68,6 +68,7 @@ def draw_panels(trajectories, lengths, explained, rows, colours, cue_constant):
             for i, (a, e) in enumerate(zip("xyz", explained, strict=True))
         }
     )
+    space.set_box_aspect(None, zoom=0.85)  # or the label of PC3 leaves the panel
     space.set_title("Trajectories; black: taps")
     space.legend(fontsize=8, loc="upper left")
     for period, own in lengths.items():
