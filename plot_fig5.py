@@ -112,9 +112,10 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     rest, beat_cue = model.initial_state(1)[0], fig5["beat_cue"]
     when = [round(t / dt) for t in fig5["times"]]
     trajectory = analysis.project(run(model, [beat_cue], rest, max(when))[1][0], mean, axes)
-    fields = field(beat_cue, rest, np.zeros(2), when)
+    centre = analysis.project(rest.cpu().numpy(), mean, axes)  # where x = 0 lies in the plane
+    fields = field(beat_cue, rest, centre, when)
     panels_b = [
-        (f"cue {beat_cue:g}, {1000 * dt * n:g} ms", np.zeros(2), *fields[n], trajectory[:n])
+        (f"cue {beat_cue:g}, {1000 * dt * n:g} ms", centre, *fields[n], trajectory[:n])
         for n in when
     ]
 
