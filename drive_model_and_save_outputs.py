@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-import analysis
+import behaviour
 import config as configuration
 import task
 from models import ModelError, pick_device, read_checkpoint, restore_model
@@ -37,16 +37,6 @@ def extra_periods(drive, trained):
         drawn = drive["extra_floor"] + np.exp(-drive["extra_decay"] * (1 - rng.random()))
         periods |= {round(float(drawn), 3)} - set(trained)
     return sorted(periods)
-
-
-@torch.no_grad()
-def drive_network(model, inputs, noise, on_step):
-    """Drive with inputs (B, T, 2) from rest; calls on_step(t, outputs (B,), states (B, N))."""
-    w_hh = model.effective_w_hh()
-    state = model.initial_state(len(inputs))
-    for t in range(inputs.shape[1]):
-        output, state = model.step(inputs[:, t], state, noise, w_hh)
-        on_step(t, output[:, 0], state)
 
 
 def save_picture(path, output, taps, dt, title):
@@ -72,20 +62,14 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     model = restore_model(content, **config["model"]).to(pick_device(device))
     about = {"drive of": path, "sha256": content["sha256"]}
     print(configuration.to_text(config, about))
-    drive, taps_config, dt = config["drive"], config["taps"], model.dt
+    drive, dt = config["drive"], model.dt
 
     # one trial a period, all in one batch
     trained = config["training"]["periods"]
     periods = trained + extra_periods(drive, trained)
     discard, keep = round(drive["discard_seconds"] / dt), round(drive["keep_seconds"] / dt)
-    inputs, _ = task.make_trials(
-        torch.tensor(periods, dtype=torch.float64),
-        torch.full((len(periods),), drive["onset"]),
-        (discard + keep) * dt,
-        drive["discard_seconds"] - drive["onset"] if drive["clicks"] else 0.0,
-        dt,
-        config["task"],
-    )
+    clicks = [drive["clicks"]] * len(periods)
+    inputs = behaviour.driving_inputs(periods, clicks, dt, config)
     inputs = inputs.to(model.w_hh.device)
     noise = torch.Generator(inputs.device).manual_seed(drive["seed"])
 
@@ -118,7 +102,7 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
                 file[stop - len(chunk) : stop, 0] = own
             chunk.clear()
 
-    drive_network(model, inputs, noise, on_step)
+    behaviour.drive_network(model, inputs, noise, on_step)
     bar.close()
     hidden.clear()  # closes the files
 
@@ -127,10 +111,7 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     for i, (period, output) in enumerate(
         tqdm(list(zip(periods, outputs, strict=True)), "pictures")
     ):
-        taps = analysis.find_taps(output, dt, taps_config["smoothing"], taps_config["prominence"])
-        beat = analysis.describe_beat(
-            taps, len(output), dt, taps_config["max_cv"], taps_config["min_taps"]
-        )
+        taps, beat = behaviour.find_beat(output, dt, config["taps"])
         names = {
             "output_file": f"valid_output_{period}.npy",
             "taps_file": f"peaks_{period}.npy",

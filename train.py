@@ -15,6 +15,7 @@ import matplotlib
 import torch
 from tqdm import tqdm
 
+import behaviour
 import config as configuration
 import task
 from models import ModelError, build_model, pick_device, save_checkpoint
@@ -31,29 +32,39 @@ def learning_rate(stage, update):
 
 
 def draw_trials(stage, task_config, batch_size, generator, device):
-    """A batch of the stage's trials on the device: inputs (B, T, 2), target (B, T, 1)."""
-    inputs, target, _ = task.draw_trials(
+    """A batch of the stage's trials on the device: inputs (B, T, 2), target (B, T, 1), periods."""
+    inputs, target, periods = task.draw_trials(
         stage["periods"], batch_size, stage["trial_seconds"], stage["click_seconds"], stage["dt"],
         task_config, generator,
     )  # fmt: skip
-    return inputs.to(device), target.to(device)
+    return inputs.to(device), target.to(device), periods
+
+
+def weighted_loss(outputs, target, periods, power):
+    """Mean squared error (B, T, 1), a trial counting in proportion to its period to a power.
+
+    A beat that drifts by the same share of its period is as costly in a second of silence as it has
+    cycles, so with power 0 the slow tempos are learned last and worst.
+    """
+    weights = (periods**power).to(outputs)
+    return weights @ (outputs - target).square().mean(dim=(1, 2)) / weights.sum()
 
 
 @torch.no_grad()
-def validate(model, inputs, target, seed):
+def validate(model, inputs, target, periods, stage):
     """Loss on a fixed batch with fixed recurrent noise and no input noise."""
-    noise = torch.Generator(inputs.device).manual_seed(seed)
+    noise = torch.Generator(inputs.device).manual_seed(stage["seed"])
     outputs, _ = model(inputs, noise=noise)
-    return torch.nn.functional.mse_loss(outputs, target).item()
+    return weighted_loss(outputs, target, periods, stage["period_weight"]).item()
 
 
-def update_weights(model, optimizer, inputs, target, noise, max_grad_norm):
-    """One step of gradient descent on the mean squared error; returns the loss."""
+def update_weights(model, optimizer, inputs, target, periods, noise, stage):
+    """One step of gradient descent on the loss of a batch; returns the loss."""
     outputs, _ = model(model.noisy_inputs(inputs, noise), noise=noise)
-    loss = torch.nn.functional.mse_loss(outputs, target)
+    loss = weighted_loss(outputs, target, periods, stage["period_weight"])
     optimizer.zero_grad()
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
+    torch.nn.utils.clip_grad_norm_(model.parameters(), stage["max_grad_norm"])
     optimizer.step()
     return loss.item()
 
@@ -74,10 +85,10 @@ def train_stage(model, optimizer, stage, task_config, generator, noise, on_updat
         for group in optimizer.param_groups:
             group["lr"] = rate
         trials = draw_trials(stage, task_config, stage["batch_size"], generator, device)
-        loss = update_weights(model, optimizer, *trials, noise, stage["max_grad_norm"])
+        loss = update_weights(model, optimizer, *trials, noise, stage)
         validation_loss = None
         if update % stage["validation_every"] == 0 or update == stage["epochs"]:
-            validation_loss = validate(model, *validation, stage["seed"])
+            validation_loss = validate(model, *validation, stage)
             if validation_loss < best_loss:
                 best_loss = validation_loss
                 best_weights = {k: v.clone() for k, v in model.state_dict().items()}
@@ -149,10 +160,11 @@ def main(config_path=None, device="auto", **flags):
     bar.close()
     model.dt = config["model"]["dt"]
 
-    save_checkpoint(
-        training["save_path"], model, config=config, seed=training["seed"], updates=len(log),
-        validation_loss=validation_loss,
+    about = dict(
+        config=config, seed=training["seed"], updates=len(log), validation_loss=validation_loss,
+        training_seconds=log[-1][-1],
     )  # fmt: skip
+    save_checkpoint(training["save_path"], model, **about)
     with open(training["log_path"], "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["update", "stage", "learning_rate", "loss", "validation_loss", "seconds"])
@@ -162,6 +174,17 @@ def main(config_path=None, device="auto", **flags):
     if config["plotting"]["enable"]:
         save_pictures(model, config, Path(config["plotting"]["folder"]))
         print(f"saved pictures in {config['plotting']['folder']}/")
+    if config["check"]["enable"]:
+        model.eval()
+        steps = config["drive"]["discard_seconds"] + config["drive"]["keep_seconds"]
+        with tqdm(total=round(steps / model.dt), desc="driving", unit="step") as bar:
+            rows = behaviour.measure(model, config, bar.update)
+        findings = behaviour.judge(rows, config["check"])
+        print(behaviour.table(rows, findings))
+        verdict = dict(rows=[row._asdict() for row in rows])
+        verdict |= dict(findings=[f._asdict() for f in findings], met=all(f.met for f in findings))
+        save_checkpoint(training["save_path"], model, **about, behaviour=verdict)
+        print(f"verdict kept in {training['save_path']}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import torch
 
 HOME = Path(__file__).parents[1]
 TINY = "--model.hidden_dim 40 --training.batch_size 4 --training.epochs 3".split()
+TINY += "--check.noise_runs 1 --check.untrained_periods 3".split()
 
 
 def run(folder, script, *flags):
@@ -18,10 +19,13 @@ def run(folder, script, *flags):
 
 @pytest.mark.parametrize("kind", ["ZemlianovaRNN", "RNN"])
 def test_the_chain(tmp_path, kind):
-    done = run(tmp_path, "train.py", "--model_type", kind, *TINY)
+    done = run(tmp_path, "train.py", "--model_type", kind, "--drive.keep_seconds", 3, *TINY)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "training_log.csv").exists()
     assert len(list((tmp_path / "plots").glob("Period_0.500_seconds.png"))) == 1
+    assert "NOT MET taps in silence: 0 of" in done.stdout  # three updates make no beat
+    kept = torch.load(tmp_path / "best_model.pth", weights_only=True)["behaviour"]
+    assert not kept["met"] and len(kept["rows"]) == 7 + 7 + 3
     short = "--drive.keep_seconds 3 --drive.discard_seconds 0.5 --drive.extra_periods 2".split()
     done = run(tmp_path, "drive_model_and_save_outputs.py", *short)
     assert done.returncode == 0, done.stderr
@@ -52,7 +56,8 @@ def test_figure_5_of_the_shipped_network(tmp_path):
 
 def test_same_seed_same_network(tmp_path):
     for name in ("a", "b"):
-        done = run(tmp_path, "train.py", *TINY, "--training.save_path", f"{name}.pth")
+        save_to = ["--training.save_path", f"{name}.pth"]
+        done = run(tmp_path, "train.py", "--check.enable", False, *TINY, *save_to)
         assert done.returncode == 0, done.stderr
     a, b = (torch.load(tmp_path / f"{n}.pth", weights_only=True)["state_dict"] for n in "ab")
     assert all(torch.equal(a[key], b[key]) for key in a)

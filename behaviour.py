@@ -1,0 +1,177 @@
+"""What a network does when it is driven: beats kept in silence, and whether they are good enough.
+
+`drive_network` runs a network; `measure` drives it under the conditions by which train.py judges
+it; `judge` holds the result against the bounds in the config's check section. Nothing here touches
+the disk. Shapes: B trials, T time steps, N units.
+"""
+
+from collections import namedtuple
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+
+import analysis
+import task
+
+# One period under one condition, over several runs with different noise. mean_iti, sd_iti [s], cv
+# and error (of the mean ITI, a share of the period) are means over the runs; beats, missed, extra
+# are counts; lengths are (mean, SD) of the trajectory per cycle, or None where none was taken.
+Row = namedtuple("Row", "condition period runs beats mean_iti sd_iti cv error missed extra lengths")
+Finding = namedtuple("Finding", "measure reached bound met")
+
+CLICKS, REST, UNTRAINED = "clicks, then silence", "cue alone from rest", "never trained"
+
+
+def driving_inputs(periods, clicks, dt, config):
+    """Inputs (B, T, 2) of a drive: the cue from the onset on, clicks while nothing is kept yet.
+
+    periods (B,) [s]; clicks (B,) of bool: whether a trial has clicks.
+    """
+    drive = config["drive"]
+    given = (drive["discard_seconds"] - drive["onset"]) * torch.as_tensor(clicks).double()
+    periods = torch.as_tensor(periods, dtype=torch.float64)
+    onsets = torch.full((len(periods),), drive["onset"])
+    seconds = drive["discard_seconds"] + drive["keep_seconds"]
+    return task.make_trials(periods, onsets, seconds, given, dt, config["task"])[0]
+
+
+@torch.no_grad()
+def drive_network(model, inputs, noise, on_step):
+    """Drive with inputs (B, T, 2) from rest; calls on_step(t, outputs (B,), states (B, N))."""
+    w_hh = model.effective_w_hh()
+    state = model.initial_state(len(inputs))
+    for t in range(inputs.shape[1]):
+        output, state = model.step(inputs[:, t], state, noise, w_hh)
+        on_step(t, output[:, 0], state)
+
+
+def find_beat(output, dt, taps):
+    """Taps (samples) of an output (T,) and what they make: `taps` is the config's section."""
+    found = analysis.find_taps(output, dt, taps["smoothing"], taps["prominence"])
+    return found, analysis.describe_beat(found, len(output), dt, taps["max_cv"], taps["min_taps"])
+
+
+def untrained_periods(trained, n_periods):
+    """n_periods [s] between the shortest and the longest trained one, evenly spaced in their log"""
+    return np.geomspace(min(trained), max(trained), n_periods + 2)[1:-1].tolist()
+
+
+def measure(model, config, on_step=None):
+    """Drive under every condition of the check section, all side by side -> list of `Row`.
+
+    Trained periods come with clicks and without, check.noise_runs times each; periods never trained
+    with clicks, check.untrained_runs times each. The lengths are those of the first run. on_step()
+    is called after each time step.
+    """
+    check, trained = config["check"], config["training"]["periods"]
+    others = untrained_periods(trained, check["untrained_periods"])
+    plan = [(CLICKS, p) for p in trained] * check["noise_runs"]
+    plan += [(REST, p) for p in trained] * check["noise_runs"]
+    plan += [(UNTRAINED, p) for p in others] * check["untrained_runs"]
+    clicks = [condition != REST for condition, _ in plan]
+    inputs = driving_inputs([period for _, period in plan], clicks, model.dt, config)
+    inputs = inputs.to(model.w_hh.device)
+    noise = torch.Generator(inputs.device).manual_seed(check["seed"])
+    discard = round(config["drive"]["discard_seconds"] / model.dt)
+    n_kept = inputs.shape[1] - discard
+    outputs = inputs.new_empty(n_kept, len(plan))
+    states = inputs.new_empty(n_kept, len(trained), model.w_hh.shape[0])  # 100 MB a trained period
+
+    def keep(t, output, state):
+        if t >= discard:
+            outputs[t - discard] = output
+            states[t - discard] = state[: len(trained)]
+        if on_step:
+            on_step()
+
+    drive_network(model, inputs, noise, keep)
+    beats, lengths = {}, {}
+    for i, (key, output) in enumerate(zip(plan, outputs.T.cpu().numpy(), strict=True)):
+        taps, beat = find_beat(output, model.dt, config["taps"])
+        beats.setdefault(key, []).append(beat)
+        if i < len(trained) and beat.verdict == "beat":
+            rates = analysis.normalise_rates(states[:, i].cpu().numpy())
+            own = analysis.cycle_lengths(rates, taps)
+            lengths[key] = float(own.mean()), float(own.std(ddof=1))
+    return [_row(*key, own, lengths.get(key)) for key, own in beats.items()]
+
+
+def _row(condition, period, beats, lengths):
+    mean_iti, sd_iti, cv = (
+        float(np.mean([getattr(beat, name) for beat in beats]))
+        for name in ("mean_iti", "sd_iti", "cv")
+    )
+    missed, extra = sum(beat.missed for beat in beats), sum(beat.extra for beat in beats)
+    n_beats = sum(beat.verdict == "beat" for beat in beats)
+    return Row(
+        condition, period, len(beats), n_beats, mean_iti, sd_iti, cv, mean_iti / period - 1,
+        missed, extra, lengths,
+    )  # fmt: skip
+
+
+def judge(rows, check):
+    """The rows of `measure` against the bounds of the check section -> list of `Finding`.
+
+    A network that gives no ITIs has NaN there, which meets no bound.
+    """
+
+    def of(condition):
+        return sorted((r for r in rows if r.condition == condition), key=lambda row: row.period)
+
+    def accuracy(own, bound):
+        worst = np.max(np.abs([row.error for row in own]))
+        reached = "a run without ITIs" if np.isnan(worst) else f"{worst:.2%}"
+        return worst <= bound, reached, f"at most {bound:.2%}"
+
+    def regular(own):
+        runs, beats = sum(r.runs for r in own), sum(r.beats for r in own)
+        missed, extra = sum(r.missed for r in own), sum(r.extra for r in own)
+        reached = f"{beats} of {runs} runs beat, {missed} missed, {extra} extra"
+        return beats == runs and missed == extra == 0, reached, "all beat, none missed or extra"
+
+    findings = []
+
+    def add(measure, met, reached, bound):
+        findings.append(Finding(measure, reached, bound, bool(met)))
+
+    clicked, alone, others = of(CLICKS), of(REST), of(UNTRAINED)
+    add("ITI error, trained periods", *accuracy(clicked, check["max_error"]))
+    add("taps in silence", *regular(clicked))
+    cv = np.max([row.cv for row in clicked])
+    add("CV of ITIs", cv <= check["max_cv"], f"{cv:.2%}", f"at most {check['max_cv']:.2%}")
+    sds = [row.sd_iti for row in clicked]
+    rank = spearmanr([row.period for row in clicked], sds).statistic if len(sds) > 1 else np.nan
+    add("SD of ITIs against period", np.all(np.diff(sds) > 0), f"rank correlation {rank:.2f}", "1")
+    if others:
+        add("ITI error, periods never trained", *accuracy(others, check["max_untrained_error"]))
+        falling = np.diff([row.mean_iti for row in others]) > 0  # towards longer periods: rising
+        add(
+            "ITI falls as the cue rises", np.all(falling),
+            f"{falling.sum()} of {len(falling)} neighbours", "all",
+        )  # fmt: skip
+    add("ITI error, cue alone from rest", *accuracy(alone, check["max_error"]))
+    add("taps, cue alone from rest", *regular(alone))
+    lengths = [row.lengths or (np.nan, np.nan) for row in clicked]
+    rank = spearmanr(*np.transpose(lengths)).statistic if len(lengths) > 1 else np.nan
+    bound = check["min_rank_correlation"]
+    add("trajectory length, SD against mean", rank >= bound, f"{rank:.2f}", f"at least {bound}")
+    return findings
+
+
+def table(rows, findings):
+    """What a person reads: a line for each trained period, and one for each finding."""
+    lines = [f"{'period':>8} {'condition':<21} {'mean ITI':>9} {'error':>8} {'CV':>7}   runs, taps"]
+    for row in rows:
+        if row.condition == UNTRAINED:
+            continue
+        intervals = f"{row.mean_iti:7.4f} s {row.error:+8.2%} {row.cv:7.2%}"
+        if np.isnan(row.mean_iti):
+            intervals = f"{'a run without ITIs':>26}"
+        taps = f"{row.beats} of {row.runs} beat, {row.missed} missed, {row.extra} extra"
+        lines.append(f"{row.period:6.3f} s {row.condition:<21} {intervals}   {taps}")
+    lines.append("")
+    for finding in findings:
+        verdict = "met    " if finding.met else "NOT MET"
+        lines.append(f"{verdict} {finding.measure}: {finding.reached} (to reach: {finding.bound})")
+    return "\n".join(lines)
