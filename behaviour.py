@@ -119,10 +119,12 @@ def judge(rows, check):
     def of(condition):
         return sorted((r for r in rows if r.condition == condition), key=lambda row: row.period)
 
+    def share(value):
+        return "a run without ITIs" if np.isnan(value) else f"{value:.2%}"
+
     def accuracy(own, bound):
         worst = np.max(np.abs([row.error for row in own]))
-        reached = "a run without ITIs" if np.isnan(worst) else f"{worst:.2%}"
-        return worst <= bound, reached, f"at most {bound:.2%}"
+        return worst <= bound, share(worst), f"at most {bound:.2%}"
 
     def regular(own):
         runs, beats = sum(r.runs for r in own), sum(r.beats for r in own)
@@ -139,7 +141,7 @@ def judge(rows, check):
     add("ITI error, trained periods", *accuracy(clicked, check["max_error"]))
     add("taps in silence", *regular(clicked))
     cv = np.max([row.cv for row in clicked])
-    add("CV of ITIs", cv <= check["max_cv"], f"{cv:.2%}", f"at most {check['max_cv']:.2%}")
+    add("CV of ITIs", cv <= check["max_cv"], share(cv), f"at most {check['max_cv']:.2%}")
     sds = [row.sd_iti for row in clicked]
     rank = spearmanr([row.period for row in clicked], sds).statistic if len(sds) > 1 else np.nan
     add("SD of ITIs against period", np.all(np.diff(sds) > 0), f"rank correlation {rank:.2f}", "1")

@@ -70,12 +70,13 @@ def update_weights(model, optimizer, inputs, target, periods, noise, stage):
 
 
 def train_stage(model, optimizer, stage, task_config, generator, noise, on_update):
-    """Train at one dt.
+    """Train at one dt and one level of recurrent noise.
 
     Calls on_update(learning rate, loss, validation loss or None) after each update.
     Ends with the weights of the lowest validation loss.
     """
     model.dt = stage["dt"]
+    model.sigma_rec = model.arguments.get("sigma_rec", 0.0) * stage["noise_scale"]
     device = model.w_hh.device
     fixed = torch.Generator().manual_seed(stage["seed"])
     validation = draw_trials(stage, task_config, stage["validation_trials"], fixed, device)
@@ -159,6 +160,7 @@ def main(config_path=None, device="auto", **flags):
         )
     bar.close()
     model.dt = config["model"]["dt"]
+    model.sigma_rec = model.arguments.get("sigma_rec", 0.0)
 
     about = dict(
         config=config, seed=training["seed"], updates=len(log), validation_loss=validation_loss,
