@@ -109,6 +109,7 @@ RULES = {
     "training.final_rate": each_stage(number(0, 1)),
     "training.max_grad_norm": POSITIVE,
     "training.noise_scale": each_stage(number(0)),
+    "training.mirrored_noise": FLAG,
     "training.period_weight": each_stage(number(0)),
     "training.trial_seconds": each_stage(POSITIVE),
     "training.click_seconds": each_stage(number(0)),
@@ -264,6 +265,11 @@ def _check_together(config):
             f"model.dt, {model['dt']} s"
         )
     for stage in stages(config):
+        for key in ("batch_size", "validation_trials"):
+            if stage["mirrored_noise"] and stage[key] % 2:
+                raise ConfigError(
+                    f"training.{key} is {stage[key]}; allowed: even numbers with mirrored_noise"
+                )
         whole_steps("training.trial_seconds", stage["trial_seconds"], stage["dt"])
         if stage["trial_seconds"] <= task["max_onset"]:
             raise ConfigError(

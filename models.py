@@ -149,14 +149,22 @@ class RNN(nn.Module):
         eta = torch.empty_like(inputs).normal_(generator=generator)
         return (inputs + math.sqrt(2 * self.alpha) * self.sigma_input * eta).clamp_min(0)
 
-    def _scaled_noise(self, noise):
+    def _scaled_noise(self, noise, mirrored=False):
         """sqrt(2 alpha) sigma_rec xi, with xi a tensor or drawn from a torch.Generator."""
         scale = math.sqrt(2 * self.alpha) * self.sigma_rec
         if noise is None or scale == 0:
             return None
-        if isinstance(noise, torch.Generator):
-            return lambda like: torch.empty_like(like).normal_(0, scale, generator=noise)
-        return scale * noise
+        if torch.is_tensor(noise):
+            return scale * noise
+
+        def draw(like):  # (..., B, N)
+            if not mirrored:
+                return torch.empty_like(like).normal_(0, scale, generator=noise)
+            half = like.new_empty(*like.shape[:-2], like.shape[-2] // 2, like.shape[-1])
+            half.normal_(0, scale, generator=noise)
+            return torch.cat([half, -half], dim=-2)
+
+        return draw
 
     def step(self, inputs, state, noise=None, w_hh=None):
         """One time step: inputs (B, I), state x_{t-1} (B, N) -> outputs (B, O), state x_t (B, N).
@@ -172,14 +180,17 @@ class RNN(nn.Module):
         state = advance(drive, state, w_hh, self.alpha)
         return torch.addmm(self.b_ho, state.relu(), self.w_ho.t()), state
 
-    def forward(self, inputs, state=None, noise=None):
+    def forward(self, inputs, state=None, noise=None, mirrored=False):
         """A sequence: inputs (B, T, I), state (B, N) -> outputs (B, T, O), states x (B, T, N).
 
         noise: None for a noise-free run, xi (B, T, N), or a torch.Generator to draw xi from.
         state: x before the first step; rest (x = 0) if None.
+        mirrored: the second half of the batch gets the drawn noise of the first with its sign
+        turned. Given the same trials, what noise does to first order is then the same in both
+        halves up to sign, and cancels in a mean; B must be even.
         """
         state = self.initial_state(inputs.shape[0]) if state is None else state
-        noise = self._scaled_noise(noise)
+        noise = self._scaled_noise(noise, mirrored)
         if torch.is_tensor(noise):
             noise = noise.transpose(0, 1)
         outputs, states = Sequence.apply(

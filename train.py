@@ -32,12 +32,17 @@ def learning_rate(stage, update):
 
 
 def draw_trials(stage, task_config, batch_size, generator, device):
-    """A batch of the stage's trials on the device: inputs (B, T, 2), target (B, T, 1), periods."""
+    """A batch of the stage's trials on the device: inputs (B, T, 2), target (B, T, 1), periods.
+
+    With mirrored noise the second half of the batch repeats the trials of the first.
+    """
+    copies = 2 if stage["mirrored_noise"] else 1
     inputs, target, periods = task.draw_trials(
-        stage["periods"], batch_size, stage["trial_seconds"], stage["click_seconds"], stage["dt"],
-        task_config, generator,
+        stage["periods"], batch_size // copies, stage["trial_seconds"], stage["click_seconds"],
+        stage["dt"], task_config, generator,
     )  # fmt: skip
-    return inputs.to(device), target.to(device), periods
+    inputs, target = inputs.repeat(copies, 1, 1), target.repeat(copies, 1, 1)
+    return inputs.to(device), target.to(device), periods.repeat(copies)
 
 
 def weighted_loss(outputs, target, periods, power):
@@ -54,13 +59,14 @@ def weighted_loss(outputs, target, periods, power):
 def validate(model, inputs, target, periods, stage):
     """Loss on a fixed batch with fixed recurrent noise and no input noise."""
     noise = torch.Generator(inputs.device).manual_seed(stage["seed"])
-    outputs, _ = model(inputs, noise=noise)
+    outputs, _ = model(inputs, noise=noise, mirrored=stage["mirrored_noise"])
     return weighted_loss(outputs, target, periods, stage["period_weight"]).item()
 
 
 def update_weights(model, optimizer, inputs, target, periods, noise, stage):
     """One step of gradient descent on the loss of a batch; returns the loss."""
-    outputs, _ = model(model.noisy_inputs(inputs, noise), noise=noise)
+    inputs = model.noisy_inputs(inputs, noise)
+    outputs, _ = model(inputs, noise=noise, mirrored=stage["mirrored_noise"])
     loss = weighted_loss(outputs, target, periods, stage["period_weight"])
     optimizer.zero_grad()
     loss.backward()

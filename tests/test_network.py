@@ -58,6 +58,18 @@ def test_closed_form_gradient_is_that_of_autograd(kind):
         torch.testing.assert_close(own, oracle, rtol=1e-9, atol=1e-9)
 
 
+def test_mirrored_noise_is_the_same_noise_with_its_sign_turned():
+    model = make("ZemlianovaRNN")
+    with torch.no_grad():
+        model.b_hh.fill_(1.0)  # every unit active: the network is linear, and noise cancels exactly
+        model.w_hh.mul_(0.05)
+    u = torch.zeros(3, 130, 2, dtype=torch.float64)
+    quiet = model(u)[1]
+    noisy = model(u.repeat(2, 1, 1), noise=torch.Generator().manual_seed(1), mirrored=True)[1]
+    assert (noisy[:3] - quiet).std() > 1e-3
+    torch.testing.assert_close((noisy[:3] + noisy[3:]) / 2, quiet)
+
+
 def test_rnn_at_dt_tau_is_torch_rnn():
     model = make("RNN", dt=0.01)
     oracle = torch.nn.RNN(2, 20, nonlinearity="relu", batch_first=True).double()
