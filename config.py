@@ -113,6 +113,7 @@ RULES = {
     "training.period_weight": each_stage(number(0)),
     "training.trial_seconds": each_stage(POSITIVE),
     "training.click_seconds": each_stage(number(0)),
+    "training.silent_periods": each_stage(POSITIVE),
     "training.early_stopping_loss": number(0),
     "training.validation_trials": whole(1),
     "training.validation_every": whole(1),

@@ -63,15 +63,21 @@ def make_trials(periods, onsets, trial_seconds, click_seconds, dt, task):
     return torch.stack([clicks, cue], dim=-1).float(), target[..., None]
 
 
-def draw_trials(periods, batch_size, trial_seconds, click_seconds, dt, task, generator):
+def draw_trials(
+    periods, batch_size, trial_seconds, click_seconds, silent_periods, dt, task, generator
+):
     """A batch of random trials: (inputs (B, T, 2), target (B, T, 1), periods (B,)).
 
     Every period comes equally often (to within one trial), in random order; onsets are uniform in
-    0..task["max_onset"].
+    0..task["max_onset"]. Clicks last for click_seconds [s], and longer where the silence would
+    exceed silent_periods periods: a beat that is a little off slips by whole cycles in a longer
+    one, and then the output that costs least is no beat at all.
     """
     order = torch.randperm(len(periods), generator=generator)
     rows = order.repeat(-(-batch_size // len(periods)))[:batch_size]
     drawn = torch.tensor(periods, dtype=torch.float64)[rows]
     onsets = task["max_onset"] * torch.rand(batch_size, generator=generator)
+    click_end = trial_seconds - task["max_onset"] - silent_periods * drawn
+    click_seconds = click_end.clamp(min=click_seconds)
     inputs, target = make_trials(drawn, onsets, trial_seconds, click_seconds, dt, task)
     return inputs, target, drawn

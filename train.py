@@ -39,7 +39,7 @@ def draw_trials(stage, task_config, batch_size, generator, device):
     copies = 2 if stage["mirrored_noise"] else 1
     inputs, target, periods = task.draw_trials(
         stage["periods"], batch_size // copies, stage["trial_seconds"], stage["click_seconds"],
-        stage["dt"], task_config, generator,
+        stage["silent_periods"], stage["dt"], task_config, generator,
     )  # fmt: skip
     inputs, target = inputs.repeat(copies, 1, 1), target.repeat(copies, 1, 1)
     return inputs.to(device), target.to(device), periods.repeat(copies)

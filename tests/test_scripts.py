@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+import config as configuration
+
 HOME = Path(__file__).parents[1]
 TINY = "--model.hidden_dim 40 --training.batch_size 4 --training.epochs 3".split()
 TINY += "--check.noise_runs 1 --check.untrained_periods 3".split()
@@ -35,6 +37,13 @@ def test_the_chain(tmp_path, kind):
     done = run(tmp_path, "plot_fig1.py")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "fig1_plotting" / "PCA_and_model_activity_stats.png").exists()
+    done = run(
+        tmp_path, "plot_cue_range.py", "--cue_range.n_cues", 3, "--cue_range.keep_seconds", 2
+    )
+    assert done.returncode == 0 and "0 of 3 cues beat" in done.stdout, done.stderr
+    assert (tmp_path / "cue_range_plotting" / "ITI_against_cue.png").exists()
+    done = run(tmp_path, "benchmarks/seeds.py", "best_model.pth")
+    assert done.returncode == 0 and "| **0 of 7 runs beat" in done.stdout, done.stderr
     done = run(tmp_path, "plot_fig5.py")  # a network of three updates does not beat
     assert done.returncode == 2 and "fig5.tap_cue" in done.stderr
 
@@ -71,6 +80,7 @@ def test_same_seed_same_network(tmp_path):
         (["--model.dt", "-1"], "above 0"),
         (["--model.dt", "0.02"], "at most model.tau"),
         (["--training.periods", "[0.5,0.5]"], "each period once"),
+        (["--training.batch_size", "7"], "even numbers"),
         (["--config_path", "none.yaml"], "cannot be read"),
         (["--device", "abacus"], "allowed here"),
         (["stray"], "belongs to no flag"),
@@ -83,13 +93,21 @@ def test_mistakes_are_one_line(tmp_path, flags, words):
 
 
 @pytest.mark.parametrize(
-    "script", ["train.py", "drive_model_and_save_outputs.py", "plot_fig1.py", "plot_fig5.py"]
+    "script",
+    ["train.py", "drive_model_and_save_outputs.py"]
+    + ["plot_fig1.py", "plot_fig5.py", "plot_cue_range.py"],
 )
 def test_help_lists_every_key(tmp_path, script):
     done = run(tmp_path, script, "--help")
     assert done.returncode == 0 and "--config_path" in done.stdout
     for key in ("--model.tau 0.01", "--taps.max_cv", "[s] integration step;"):
         assert key in done.stdout
+
+
+def test_the_predecessors_recipe_loads():
+    config = configuration.load(HOME / "config_original.yaml")
+    (stage,) = configuration.stages(config)
+    assert stage["dt"] == 0.001 and stage["early_stopping_loss"] == 0.017
 
 
 def test_plotting_before_driving(tmp_path):

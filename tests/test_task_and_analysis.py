@@ -34,6 +34,19 @@ def test_trial_sample_by_sample(dt):
         np.testing.assert_allclose(target[i, :, 0], np.where(t >= 0, wave, 0), atol=1e-6)
 
 
+def test_silence_lasts_at_most_so_many_periods():
+    periods, generator = CONFIG["training"]["periods"], torch.Generator().manual_seed(0)
+    inputs, target, drawn = task.draw_trials(
+        periods, 14, 4.0, 0.5, 6, 0.001, CONFIG["task"], generator
+    )
+    assert sorted(drawn.tolist()) == sorted(2 * periods) and target.shape == (14, 4000, 1)
+    for clicks, period in zip(inputs[..., 0], drawn.tolist(), strict=True):
+        on = torch.nonzero(clicks)[:, 0] * 0.001
+        after_last = 4.0 - on[-1].item()
+        assert on[-1] - on[0] >= min(0.5, 4.0 - 6 * period) - period
+        assert after_last <= min(3.5, 6 * period + 0.1) + period + 0.01
+
+
 def beat_of(output):
     taps = analysis.find_taps(output, 0.001, TAPS["smoothing"], TAPS["prominence"])
     return analysis.describe_beat(taps, len(output), 0.001, TAPS["max_cv"], TAPS["min_taps"])
