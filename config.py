@@ -104,6 +104,7 @@ RULES = {
     "training.periods": list_of(POSITIVE),
     "training.stage_dt": list_of(POSITIVE),
     "training.epochs": each_stage(whole(1)),
+    "training.products": each_stage(choice("float32", "bfloat16")),
     "training.batch_size": each_stage(whole(1)),
     "training.learning_rate": each_stage(POSITIVE),
     "training.final_rate": each_stage(number(0, 1)),

@@ -26,13 +26,20 @@ class ModelError(ValueError):
     """A checkpoint or a device that cannot be used; the message is one line for the user."""
 
 
+def add_product(total, rows, matrix, alpha):
+    """total += alpha rows @ matrix, in place; the product is taken in the matrix's precision."""
+    if matrix.dtype == total.dtype:
+        return total.addmm_(rows, matrix, alpha=alpha)
+    return total.add_(rows.to(matrix.dtype) @ matrix, alpha=alpha)
+
+
 def advance(drive, state, w_hh, alpha):
     """One step of the recurrence, in place: the only place where it is written down.
 
     `drive` (B, N) holds alpha (W_in u_t + b) + noise and becomes x_t; `state` (B, N) is x_{t-1};
     `w_hh` (N, N) is the effective matrix, [post, pre].
     """
-    return drive.add_(state, alpha=1 - alpha).addmm_(state.relu(), w_hh.t(), alpha=alpha)
+    return add_product(drive.add_(state, alpha=1 - alpha), state.relu(), w_hh.t(), alpha)
 
 
 class Sequence(torch.autograd.Function):
@@ -45,10 +52,13 @@ class Sequence(torch.autograd.Function):
         dL/dW = alpha sum_t delta_t r'_{t-1}     dL/dW_in = alpha sum_t delta_t u'_t     and so on.
 
     All tensors are time-major: inputs (T, B, I), noise (T, B, N), outputs (T, B, O).
+    products: the dtype in which the products with W are taken; the currents and the gradient keep
+    their own.
     """
 
     @staticmethod
-    def forward(ctx, inputs, state, noise, alpha, w_ih, w_hh, b_hh, w_ho, b_ho):
+    def forward(ctx, inputs, state, noise, alpha, products, w_ih, w_hh, b_hh, w_ho, b_ho):
+        w_hh = w_hh.to(products)
         n_steps = inputs.shape[0]
         currents = state.new_empty(n_steps + 1, *state.shape)  # x_0 ... x_T, (T + 1, B, N)
         outputs = state.new_empty(*inputs.shape[:2], w_ho.shape[0])  # (T, B, O)
@@ -75,8 +85,12 @@ class Sequence(torch.autograd.Function):
         if grad_outputs is None:
             grad_outputs = inputs.new_zeros(*inputs.shape[:2], w_ho.shape[0])
         grad_inputs = torch.empty_like(inputs) if ctx.needs_input_grad[0] else None
-        d_ih, d_hh, d_ho = torch.zeros_like(w_ih), torch.zeros_like(w_hh), torch.zeros_like(w_ho)
-        d_b = w_hh.new_zeros(w_hh.shape[0])
+        d_ih, d_hh, d_ho = (
+            torch.zeros_like(w_ih),
+            w_ih.new_zeros(w_hh.shape),
+            torch.zeros_like(w_ho),
+        )
+        d_b = w_ih.new_zeros(w_hh.shape[0])
         delta = torch.zeros_like(currents[0])  # dL/dx_{t+1}, (B, N)
         for start in reversed(range(0, n_steps, BLOCK)):
             block = slice(start, min(start + BLOCK, n_steps))
@@ -84,14 +98,13 @@ class Sequence(torch.autograd.Function):
             active = rates[1:].sign()
             deltas = grad_outputs[block] @ w_ho  # (block, B, N)
             for k in reversed(range(block.stop - block.start)):
-                deltas[k].addmm_(delta, w_hh, alpha=alpha).mul_(active[k]).add_(
-                    delta, alpha=1 - alpha
-                )
+                add_product(deltas[k], delta, w_hh, alpha)
+                deltas[k].mul_(active[k]).add_(delta, alpha=1 - alpha)
                 if grad_states is not None:
                     deltas[k].add_(grad_states[start + k])
                 delta = deltas[k]
             flat = deltas.flatten(0, 1)
-            d_hh.addmm_(flat.t(), rates[:-1].flatten(0, 1), alpha=alpha)
+            add_product(d_hh, flat.t(), rates[:-1].flatten(0, 1).to(w_hh.dtype), alpha)
             d_ih.addmm_(flat.t(), inputs[block].flatten(0, 1), alpha=alpha)
             d_ho.addmm_(grad_outputs[block].flatten(0, 1).t(), rates[1:].flatten(0, 1))
             d_b.add_(flat.sum(0), alpha=alpha)
@@ -99,8 +112,20 @@ class Sequence(torch.autograd.Function):
                 torch.matmul(deltas, w_ih, out=grad_inputs[block]).mul_(alpha)
         d_state = None
         if ctx.needs_input_grad[1]:
-            d_state = (1 - alpha) * delta + alpha * (delta @ w_hh) * (currents[0] > 0)
-        return grad_inputs, d_state, None, None, d_ih, d_hh, d_b, d_ho, grad_outputs.sum((0, 1))
+            d_state = add_product(torch.zeros_like(delta), delta, w_hh, alpha) * (currents[0] > 0)
+            d_state = d_state.add_(delta, alpha=1 - alpha)
+        return (
+            grad_inputs,
+            d_state,
+            None,
+            None,
+            None,
+            d_ih,
+            d_hh,
+            d_b,
+            d_ho,
+            grad_outputs.sum((0, 1)),
+        )
 
 
 class RNN(nn.Module):
@@ -113,6 +138,7 @@ class RNN(nn.Module):
 
     sigma_rec = 0.0
     sigma_input = 0.0
+    products = None  # dtype of the products with W in a sequence, if not that of the weights
 
     def __init__(self, input_dim, hidden_dim, output_dim, dt, tau, generator=None):
         super().__init__()
@@ -195,6 +221,7 @@ class RNN(nn.Module):
             noise = noise.transpose(0, 1)
         outputs, states = Sequence.apply(
             inputs.transpose(0, 1).contiguous(), state, noise, self.alpha,
+            self.products or self.w_hh.dtype,
             self.w_ih, self.effective_w_hh(), self.b_hh, self.w_ho, self.b_ho,
         )  # fmt: skip
         return outputs.transpose(0, 1), states.transpose(0, 1)
@@ -301,6 +328,14 @@ def restore_model(content, **model_config):
             )
     model.load_state_dict(weights)
     return model.eval()
+
+
+def has_bfloat16(device):
+    """Whether the device multiplies bfloat16 natively; elsewhere it is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    units = torch.cpu.get_capabilities()
+    return bool(units.get("avx512_bf16") or units.get("amx_bf16"))
 
 
 def pick_device(name):

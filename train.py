@@ -18,7 +18,7 @@ from tqdm import tqdm
 import behaviour
 import config as configuration
 import task
-from models import ModelError, build_model, pick_device, save_checkpoint
+from models import ModelError, build_model, has_bfloat16, pick_device, save_checkpoint
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
@@ -84,6 +84,8 @@ def train_stage(model, optimizer, stage, task_config, generator, noise, on_updat
     model.dt = stage["dt"]
     model.sigma_rec = model.arguments.get("sigma_rec", 0.0) * stage["noise_scale"]
     device = model.w_hh.device
+    low = stage["products"] == "bfloat16" and has_bfloat16(device)
+    model.products = torch.bfloat16 if low else None
     fixed = torch.Generator().manual_seed(stage["seed"])
     validation = draw_trials(stage, task_config, stage["validation_trials"], fixed, device)
     best_loss, best_weights = math.inf, model.state_dict()
@@ -103,6 +105,7 @@ def train_stage(model, optimizer, stage, task_config, generator, noise, on_updat
         if validation_loss is not None and validation_loss < stage["early_stopping_loss"]:
             break
     model.load_state_dict(best_weights)
+    model.products = None
     return best_loss
 
 
@@ -139,7 +142,8 @@ def main(config_path=None, device="auto", **flags):
     config = configuration.load(config_path, flags)
     stages = configuration.stages(config)
     device = pick_device(device)
-    print(configuration.to_text(config, {"train.py on": device}))
+    about = {"train.py on": device, "bfloat16 products": has_bfloat16(device)}
+    print(configuration.to_text(config, about))
 
     training = config["training"]
     generator = torch.Generator().manual_seed(training["seed"])  # weights and batches

@@ -58,6 +58,22 @@ def test_closed_form_gradient_is_that_of_autograd(kind):
         torch.testing.assert_close(own, oracle, rtol=1e-9, atol=1e-9)
 
 
+def test_bfloat16_products_change_the_gradient_by_less_than_one_percent():
+    model = make("ZemlianovaRNN", hidden_dim=200, dt=0.005)
+    u = torch.rand(4, 100, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+    def gradient(dtype, products):
+        model.to(dtype).products = products
+        loss = model(u.to(dtype))[0].square().mean()
+        return torch.cat([g.flatten().double() for g in torch.autograd.grad(loss, w)])
+
+    w = [p for name, p in model.named_parameters()]
+    exact = gradient(torch.float64, None)
+    w = list(model.float().parameters())
+    low = gradient(torch.float32, torch.bfloat16)
+    assert 1e-6 < (low - exact).norm() / exact.norm() < 0.01
+
+
 def test_mirrored_noise_is_the_same_noise_with_its_sign_turned():
     model = make("ZemlianovaRNN")
     with torch.no_grad():
