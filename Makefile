@@ -7,6 +7,7 @@ figures: .venv/installed
 	$(PYTHON) drive_model_and_save_outputs.py --checkpoint $(SHIPPED)
 	$(PYTHON) plot_fig1.py
 	$(PYTHON) plot_fig5.py --checkpoint $(SHIPPED)
+	$(PYTHON) plot_cue_range.py --checkpoint $(SHIPPED)
 
 test: .venv/installed
 	$(PYTHON) -m pytest -q tests
