@@ -1,13 +1,12 @@
 PYTHON := .venv/bin/python
-SHIPPED := pretrained/ZemlianovaRNN.pth
 
 .PHONY: figures test
 
 figures: .venv/installed
-	$(PYTHON) drive_model_and_save_outputs.py --checkpoint $(SHIPPED)
+	$(PYTHON) drive_model_and_save_outputs.py --checkpoint shipped
 	$(PYTHON) plot_fig1.py
-	$(PYTHON) plot_fig5.py --checkpoint $(SHIPPED)
-	$(PYTHON) plot_cue_range.py --checkpoint $(SHIPPED)
+	$(PYTHON) plot_fig5.py --checkpoint shipped
+	$(PYTHON) plot_cue_range.py --checkpoint shipped
 
 test: .venv/installed
 	$(PYTHON) -m pytest -q tests

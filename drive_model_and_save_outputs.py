@@ -5,7 +5,7 @@ for the trained ones hidden_states_{p}.npy [T, 1, N] (currents x). And summary.c
 The first drive.discard_seconds, during which clicks are given, are not kept.
 
   --config_path FILE   a configuration; keys it lacks come from config.yaml
-  --checkpoint FILE    the network (default: training.save_path, else the shipped one)
+  --checkpoint FILE    the network, or shipped (default: training.save_path, else shipped)
   --device NAME        auto, cpu or cuda
 """
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-SHIPPED = Path(__file__).parent / "pretrained" / "ZemlianovaRNN.pth"
+SHIPPED = Path(__file__).parent / "pretrained" / "ZemlianovaRNN_seed1.pth"
 BLOCK = 50  # time steps handled together around the loop: few enough to stay in the CPU's cache
 
 
@@ -287,10 +287,13 @@ def save_checkpoint(path, model, **about):
 def read_checkpoint(path, config):
     """A checkpoint's path and content: model_type, arguments, state_dict, config, sha256 and so on.
 
-    path: None takes the config's training.save_path if there is one, else the shipped network.
+    path: None takes the config's training.save_path if there is one, else the shipped network;
+    "shipped" always takes that.
     A bare state dict, the predecessor's format, becomes {"state_dict": ..., "sha256": ...}. Nothing
     but tensors and plain values is ever unpickled. Raises ModelError.
     """
+    if path == "shipped":
+        path = SHIPPED
     if path is None:
         trained = Path(config["training"]["save_path"])
         path = trained if trained.exists() else SHIPPED

@@ -4,7 +4,7 @@ Each cue is given alone, from rest, without clicks, with recurrent noise. Saves 
 numbers behind it in cue_range_plotting/.
 
 --config_path FILE   a configuration; keys it lacks come from config.yaml
---checkpoint FILE    the network (default: training.save_path, else the shipped one)
+--checkpoint FILE    the network, or shipped (default: training.save_path, else shipped)
 --device NAME        auto, cpu or cuda
 """
 

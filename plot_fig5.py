@@ -1,7 +1,7 @@
 """Draw figure 5: the flow of the network in a plane, for several cues (5a) and times (5b).
 
 --config_path FILE   a configuration; keys it lacks come from config.yaml
---checkpoint FILE    the network (default: training.save_path, else the shipped one)
+--checkpoint FILE    the network, or shipped (default: training.save_path, else shipped)
 --device NAME        auto, cpu or cuda
 """
 

@@ -25,13 +25,14 @@ PREDECESSOR = {
 
 
 def read_verdicts(paths):
-    """{file name: (behaviour of the checkpoint, training seconds)}. Raises ModelError."""
+    """{last word of the file name: (behaviour, training seconds)}. Raises ModelError."""
     verdicts = {}
     for path in paths:
         _, content = read_checkpoint(path, configuration.load())
         if "behaviour" not in content:
             raise ModelError(f"checkpoint {path}: no verdict; train it with check.enable true")
-        verdicts[Path(path).stem] = content["behaviour"], content["training_seconds"]
+        name = Path(path).stem.rpartition("_")[2]
+        verdicts[name] = content["behaviour"], content["training_seconds"]
     return verdicts
 
 
