@@ -7,6 +7,7 @@ config["model"]["dt"]. Whatever is wrong raises ConfigError with one line for th
 import difflib
 import math
 import re
+import signal
 import sys
 from collections import namedtuple
 from pathlib import Path
@@ -108,6 +109,7 @@ RULES = {
     "training.batch_size": each_stage(whole(1)),
     "training.learning_rate": each_stage(POSITIVE),
     "training.final_rate": each_stage(number(0, 1)),
+    "training.adam_beta2": number(0, 1),
     "training.max_grad_norm": POSITIVE,
     "training.noise_scale": each_stage(number(0)),
     "training.mirrored_noise": FLAG,
@@ -120,6 +122,7 @@ RULES = {
     "training.validation_every": whole(1),
     "training.seed": whole(0, 2**32 - 1),
     "training.save_path": PATH,
+    "training.save_seconds": number(0),
     "training.log_path": PATH,
     "drive.folder": PATH,
     "drive.discard_seconds": number(0),
@@ -185,7 +188,7 @@ class _UniqueKeys(yaml.SafeLoader):
 
 
 def read(path):
-    """The keys of a YAML file as {"section.key": value}, checked for form but not for values."""
+    """The keys of a YAML file as {"section.key": value}, known ones, their values unchecked."""
     try:
         content = yaml.load(Path(path).read_text(encoding="utf-8"), _UniqueKeys)
     except (OSError, UnicodeDecodeError) as error:
@@ -196,11 +199,17 @@ def read(path):
         raise ConfigError(
             f"config {path}: empty or not sections of keys, as in {DEFAULT_PATH.name}"
         )
+    return _flatten(content, f"config {path}")
+
+
+def _flatten(sections, where):
+    """{"section.key": value} of {section: {key: value}}, all of them known keys."""
     flat = {}
-    for section, keys in content.items():
+    for section, keys in sections.items():
         if not isinstance(keys, dict):
-            raise ConfigError(f"config {path}: {section} is {keys!r}; allowed: a section of keys")
+            raise ConfigError(f"{where}: {section} is {keys!r}; allowed: a section of keys")
         flat.update({f"{section}.{key}": value for key, value in keys.items()})
+    _check_keys(flat, where)
     return flat
 
 
@@ -215,14 +224,14 @@ def load(config_path=None, flags=None, checkpoint=None):
     """The resolved configuration, {section: {key: value}}. Raises ConfigError.
 
     Later ones win: the config.yaml beside this file, `config_path` (which may lack keys, as the
-    predecessor's files do), the model, task and training sections of `checkpoint` (what a network
-    was trained with), and `flags` {"section.key": value}.
+    predecessor's files do; a path, or the sections themselves), the model, task and training
+    sections of `checkpoint` (what a network was trained with), and `flags` {"section.key": value}.
     """
-    config_path = DEFAULT_PATH if config_path is None else config_path
     flat = read(DEFAULT_PATH)
-    file = read(config_path)
-    _check_keys(file, f"config {config_path}")
-    flat.update(file)
+    if isinstance(config_path, dict):
+        flat.update(_flatten(config_path, "configuration"))
+    elif config_path is not None:
+        flat.update(read(config_path))
     for section in ("model", "task", "training") if checkpoint else ():
         flat.update({f"{section}.{k}": v for k, v in checkpoint[section].items()})
     flags = dict(flags or {})
@@ -307,6 +316,13 @@ def stages(config):
     return result
 
 
+def differences(config, other):
+    """[(key, value, other value)] where two configurations differ."""
+    keys = [key.split(".") for key in RULES]
+    pairs = [(f"{s}.{k}", config[s][k], other[s][k]) for s, k in keys]
+    return [pair for pair in pairs if pair[1] != pair[2]]
+
+
 def to_text(config, about=None):
     """The configuration as YAML that `load` reads again, with `about` {name: value} in comments."""
     head = "".join(f"# {name}: {value}\n" for name, value in (about or {}).items())
@@ -332,7 +348,11 @@ def command_line(main, *user_errors):
     answered here. `user_errors`: the exceptions besides ConfigError that speak to the user.
     """
 
+    def stop(number, frame):
+        sys.exit(128 + number)
+
     def run(*words, **flags):
+        signal.signal(signal.SIGTERM, stop)  # unwinds, so that no half results stay behind
         if {"help", "h"} & set(flags):
             print(help_text(sys.modules["__main__"].__doc__))
             return
@@ -343,5 +363,8 @@ def command_line(main, *user_errors):
         except (ConfigError, *user_errors) as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(2)
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            sys.exit(130)
 
     fire.Fire(run)

@@ -1,7 +1,8 @@
 """Drive a trained network with clicks, then with the cue alone: saves model_outputs/.
 
 For every period: valid_output_{p}.npy [T], peaks_{p}.npy [taps, in samples], plot_period_{p}.png;
-for the trained ones hidden_states_{p}.npy [T, 1, N] (currents x). And summary.csv and config.yaml.
+for the trained ones hidden_states_{p}.npy [T, 1, N] (currents x). And summary.csv, config.yaml and
+made_by.json (the checkpoint's hash, versions, the size of every file).
 The first drive.discard_seconds, during which clicks are given, are not kept.
 
   --config_path FILE   a configuration; keys it lacks come from config.yaml
@@ -10,7 +11,7 @@ The first drive.discard_seconds, during which clicks are given, are not kept.
 """
 
 import csv
-import shutil
+import json
 from pathlib import Path
 
 import matplotlib
@@ -20,6 +21,7 @@ from tqdm import tqdm
 
 import behaviour
 import config as configuration
+import files
 import task
 from models import ModelError, pick_device, read_checkpoint, restore_model
 
@@ -27,6 +29,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
 
 CHUNK = 1000  # steps between two writes of hidden states
+PICTURE_BYTES = 50_000  # of one picture, roughly
+NAMES = "valid_output_*.npy peaks_*.npy hidden_states_*.npy plot_period_*.png summary.csv".split()
+NAMES += ["config.yaml", "made_by.json"]  # what a drive may leave in its folder
 
 
 def extra_periods(drive, trained):
@@ -39,7 +44,7 @@ def extra_periods(drive, trained):
     return sorted(periods)
 
 
-def save_picture(path, output, taps, dt, title):
+def save_picture(path, output, taps, dt, title, made_by):
     """The last three seconds of an output and its taps."""
     first = max(0, len(output) - round(3 / dt))
     seconds = dt * np.arange(first, len(output))
@@ -51,7 +56,7 @@ def save_picture(path, output, taps, dt, title):
     axes.set_xlim(seconds[0], seconds[-1])
     axes.title.set_fontsize(10)
     axes.legend(loc="upper right", fontsize=8)
-    figure.savefig(path, dpi=80)
+    files.save_figure(figure, path, made_by, dpi=80)
     plt.close(figure)
 
 
@@ -60,83 +65,86 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     path, content = read_checkpoint(checkpoint, configuration.load(config_path, flags))
     config = configuration.load(config_path, flags, content.get("config"))
     model = restore_model(content, **config["model"]).to(pick_device(device))
-    about = {"drive of": path, "sha256": content["sha256"]}
-    print(configuration.to_text(config, about))
+    made_by = files.provenance() | {"checkpoint": str(path), "sha256": content["sha256"]}
+    made_by["device"] = str(model.w_hh.device)
+    text = configuration.to_text(config, made_by)
+    print(text)
     drive, dt = config["drive"], model.dt
 
     # one trial a period, all in one batch
     trained = config["training"]["periods"]
     periods = trained + extra_periods(drive, trained)
     discard, keep = round(drive["discard_seconds"] / dt), round(drive["keep_seconds"] / dt)
+    kept = {"trained": len(trained), "all": len(periods), "none": 0}[drive["hidden_states"]]
+    size = (keep, 1, config["model"]["hidden_dim"])
+    n_bytes = keep * 4 * (len(periods) + kept * size[-1])
+    n_bytes += PICTURE_BYTES * len(periods) * config["plotting"]["enable"]
+    files.check_space(drive["folder"], n_bytes, "less with --drive.hidden_states none")
     clicks = [drive["clicks"]] * len(periods)
     inputs = behaviour.driving_inputs(periods, clicks, dt, config)
     inputs = inputs.to(model.w_hh.device)
     noise = torch.Generator(inputs.device).manual_seed(drive["seed"])
 
-    # everything is written beside the folder and swapped in when it is complete
+    # everything is written beside the folder, which it replaces when it is complete
     folder = Path(drive["folder"])
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    kept = {"trained": len(trained), "all": len(periods), "none": 0}[drive["hidden_states"]]
-    size = (keep, 1, config["model"]["hidden_dim"])
-    hidden = [
-        np.lib.format.open_memmap(part / f"hidden_states_{p}.npy", "w+", np.float32, size)
-        for p in periods[:kept]
-    ]
-    outputs = np.empty((len(periods), keep), dtype=np.float32)
-    chunk, bar = [], tqdm(total=discard + keep, desc=f"{len(periods)} periods", unit="step")
+    with files.claimed(folder), files.replacing_folder(folder, NAMES) as part:
+        hidden = [
+            np.lib.format.open_memmap(part / f"hidden_states_{p}.npy", "w+", np.float32, size)
+            for p in periods[:kept]
+        ]
+        outputs = np.empty((len(periods), keep), dtype=np.float32)
+        chunk, bar = [], tqdm(total=discard + keep, desc=f"{len(periods)} periods", unit="step")
 
-    def on_step(t, output, state):
-        bar.update()
-        if t < discard:
-            return
-        outputs[:, t - discard] = output.cpu()
-        if not kept:
-            return
-        chunk.append(state[:kept])
-        if len(chunk) == CHUNK or t == discard + keep - 1:
-            states = torch.stack(chunk, dim=1).cpu().numpy()
-            stop = t - discard + 1
-            for file, own in zip(hidden, states, strict=True):
-                file[stop - len(chunk) : stop, 0] = own
-            chunk.clear()
+        def on_step(t, output, state):
+            bar.update()
+            if t < discard:
+                return
+            outputs[:, t - discard] = output.cpu()
+            if not kept:
+                return
+            chunk.append(state[:kept])
+            if len(chunk) == CHUNK or t == discard + keep - 1:
+                states = torch.stack(chunk, dim=1).cpu().numpy()
+                stop = t - discard + 1
+                for file, own in zip(hidden, states, strict=True):
+                    file[stop - len(chunk) : stop, 0] = own
+                chunk.clear()
 
-    behaviour.drive_network(model, inputs, noise, on_step)
-    bar.close()
-    hidden.clear()  # closes the files
+        behaviour.drive_network(model, inputs, noise, on_step)
+        bar.close()
+        hidden.clear()  # closes the files
 
-    # taps, pictures, summary
-    rows = []
-    for i, (period, output) in enumerate(
-        tqdm(list(zip(periods, outputs, strict=True)), "pictures")
-    ):
-        taps, beat = behaviour.find_beat(output, dt, config["taps"])
-        names = {
-            "output_file": f"valid_output_{period}.npy",
-            "taps_file": f"peaks_{period}.npy",
-            "hidden_states_file": f"hidden_states_{period}.npy" if i < kept else "",
-        }
-        np.save(part / names["output_file"], output)
-        np.save(part / names["taps_file"], taps)
-        title = f"period {period} s: {beat.verdict}, mean ITI {beat.mean_iti:.4f} s"
-        if config["plotting"]["enable"]:
-            save_picture(part / f"plot_period_{period}.png", output, taps, dt, title)
-        cue = task.context_cue(period, config["task"]["cue_constant"])
-        error = (beat.mean_iti / period - 1) * 100
-        about_beat = {"verdict": beat.verdict, "taps": beat.n_taps, "mean_iti_s": beat.mean_iti}
-        about_beat |= {"sd_iti_s": beat.sd_iti, "cv": beat.cv, "error_percent": error}
-        about_beat |= {"missed": beat.missed, "extra": beat.extra}
-        rows.append(
-            {"period_s": period, "cue": cue, "trained": i < len(trained)} | about_beat | names
-        )
-    with open(part / "summary.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    (part / "config.yaml").write_text(configuration.to_text(config, about))
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
+        # taps, pictures, summary
+        rows = []
+        for i, (period, output) in enumerate(
+            tqdm(list(zip(periods, outputs, strict=True)), "pictures")
+        ):
+            taps, beat = behaviour.find_beat(output, dt, config["taps"])
+            names = {
+                "output_file": f"valid_output_{period}.npy",
+                "taps_file": f"peaks_{period}.npy",
+                "hidden_states_file": f"hidden_states_{period}.npy" if i < kept else "",
+            }
+            np.save(part / names["output_file"], output)
+            np.save(part / names["taps_file"], taps)
+            title = f"period {period} s: {beat.verdict}, mean ITI {beat.mean_iti:.4f} s"
+            if config["plotting"]["enable"]:
+                save_picture(part / f"plot_period_{period}.png", output, taps, dt, title, text)
+            cue = task.context_cue(period, config["task"]["cue_constant"])
+            error = (beat.mean_iti / period - 1) * 100
+            about_beat = {"verdict": beat.verdict, "taps": beat.n_taps, "mean_iti_s": beat.mean_iti}
+            about_beat |= {"sd_iti_s": beat.sd_iti, "cv": beat.cv, "error_percent": error}
+            about_beat |= {"missed": beat.missed, "extra": beat.extra}
+            rows.append(
+                {"period_s": period, "cue": cue, "trained": i < len(trained)} | about_beat | names
+            )
+        with open(part / "summary.csv", "w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+        (part / "config.yaml").write_text(text)
+        sizes = {file.name: file.stat().st_size for file in part.iterdir()}
+        (part / "made_by.json").write_text(json.dumps(made_by | {"files": sizes}, indent=1))
 
     print(f"\n{'period':>8} {'taps':>5} {'mean ITI':>9} {'error':>8} {'CV':>7}  verdict")
     for row in rows[: len(trained)]:
@@ -151,4 +159,4 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
 
 
 if __name__ == "__main__":
-    configuration.command_line(main, ModelError)
+    configuration.command_line(main, ModelError, files.FileError)

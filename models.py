@@ -12,11 +12,12 @@ import hashlib
 import inspect
 import io
 import math
-import os
 from pathlib import Path
 
 import torch
 from torch import nn
+
+import files
 
 SHIPPED = Path(__file__).parent / "pretrained" / "ZemlianovaRNN_seed1.pth"
 BLOCK = 50  # time steps handled together around the loop: few enough to stay in the CPU's cache
@@ -272,7 +273,7 @@ def build_model(type, generator=None, **arguments):
 def save_checkpoint(path, model, **about):
     """Write a checkpoint that describes itself: type, arguments and weights, and what `about` says.
 
-    It is written beside `path` and renamed, so `path` never holds half a file.
+    Raises FileError.
     """
     content = {
         "model_type": type(model).__name__,
@@ -280,11 +281,11 @@ def save_checkpoint(path, model, **about):
         "state_dict": model.state_dict(),
         **about,
     }
-    torch.save(content, f"{path}.part")
-    os.replace(f"{path}.part", path)
+    with files.replacing(path) as part:
+        torch.save(content, part)
 
 
-def read_checkpoint(path, config):
+def read_checkpoint(path, config=None):
     """A checkpoint's path and content: model_type, arguments, state_dict, config, sha256 and so on.
 
     path: None takes the config's training.save_path if there is one, else the shipped network;

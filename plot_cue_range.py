@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 import behaviour
 import config as configuration
+import files
 import task
 from models import ModelError, pick_device, read_checkpoint, restore_model
 
@@ -91,25 +92,30 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     path, content = read_checkpoint(checkpoint, configuration.load(config_path, flags))
     config = configuration.load(config_path, flags, content.get("config"))
     model = restore_model(content, **config["model"]).to(pick_device(device))
-    about = {"cue range of": path, "sha256": content["sha256"]}
-    print(configuration.to_text(config, about))
+    made_by = files.provenance() | {"checkpoint": path, "sha256": content["sha256"]}
+    text = configuration.to_text(config, made_by)
+    print(text)
     own = config["cue_range"]
     config["drive"]["keep_seconds"] = own["keep_seconds"]
     cues = np.linspace(*own["cues"], own["n_cues"])
     beats = beats_at(model, cues, config)
 
     folder = Path(own["folder"])
-    folder.mkdir(parents=True, exist_ok=True)
     figure = draw(cues, beats, config["training"]["periods"], config["task"]["cue_constant"])
-    figure.savefig(folder / f"ITI_against_cue.{config['plotting']['format']}", dpi=110)
-    with open(folder / "ITI_against_cue.csv", "w", newline="") as file:
+    suffix = config["plotting"]["format"]
+    files.save_figure(figure, folder / f"ITI_against_cue.{suffix}", text)
+    with (
+        files.replacing(folder / "ITI_against_cue.csv") as part,
+        open(part, "w", newline="") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(["cue", *beats[0]._fields])
         writer.writerows([f"{cue:.6g}", *beat] for cue, beat in zip(cues, beats, strict=True))
-    (folder / "config.yaml").write_text(configuration.to_text(config, about))
+    with files.replacing(folder / "config.yaml") as part:
+        part.write_text(text)
     print(f"{sum(beat.verdict == 'beat' for beat in beats)} of {len(cues)} cues beat")
     print(f"saved in {folder}/")
 
 
 if __name__ == "__main__":
-    configuration.command_line(main, ModelError)
+    configuration.command_line(main, ModelError, files.FileError)

@@ -1,9 +1,12 @@
 """Draw figure 1 from model_outputs/: firing rates, trajectories, their lengths, ITI against cue.
 
 --config_path FILE   a configuration; keys it lacks come from config.yaml
+--checkpoint FILE    the network that was driven, or shipped (default: training.save_path, else
+                     shipped); outputs of another network are refused
 """
 
 import csv
+import json
 from pathlib import Path
 
 import matplotlib
@@ -11,17 +14,33 @@ import numpy as np
 
 import analysis
 import config as configuration
+import files
+from models import ModelError, read_checkpoint, restore_model
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
 
 
+def check_outputs(folder, checkpoint, sha256):
+    """Raises FileError unless `folder` holds a whole drive of the network with that hash."""
+    again = "python drive_model_and_save_outputs.py"
+    try:
+        made_by = json.loads((folder / "made_by.json").read_text())
+        driven, driven_sha256, sizes = (made_by[k] for k in ("checkpoint", "sha256", "files"))
+    except (OSError, ValueError, KeyError):
+        raise files.FileError(f"{folder}/made_by.json: missing or damaged; run {again}") from None
+    if driven_sha256 != sha256:
+        raise files.FileError(
+            f"{folder}: made from {driven} ({driven_sha256[:8]}), not from {checkpoint} "
+            f"({sha256[:8]}); run {again}, or name the network with --checkpoint"
+        )
+    for name, size in sizes.items():
+        if not (folder / name).is_file() or (folder / name).stat().st_size != size:
+            raise files.FileError(f"{folder}/{name}: missing or not whole; run {again}")
+
+
 def read_outputs(folder):
     """The rows of a drive's summary.csv, and the configuration that made it."""
-    if not (folder / "summary.csv").exists():
-        raise configuration.ConfigError(
-            f"{folder}/summary.csv is missing; run python drive_model_and_save_outputs.py first"
-        )
     with open(folder / "summary.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     numbers = ("period_s", "cue", "mean_iti_s")
@@ -106,17 +125,20 @@ def draw_panels(trajectories, lengths, explained, rows, colours, cue_constant):
     return figure
 
 
-def main(config_path=None, **flags):
+def main(config_path=None, checkpoint=None, **flags):
     config = configuration.load(config_path, flags)
-    print(configuration.to_text(config))
+    path, content = read_checkpoint(checkpoint, config)
     fig1, source = config["fig1"], Path(config["drive"]["folder"])
-    rows, made_by = read_outputs(source)
-    model, dt = made_by["model"], made_by["model"]["dt"]
-    n_excit = round(model["excit_percent"] * model["hidden_dim"])
-    if model["type"] == "RNN":
-        n_excit = model["hidden_dim"]  # no Dale's law: one group
+    check_outputs(source, path, content["sha256"])
+    rows, driven_with = read_outputs(source)
+    made_by = files.provenance() | {"drawn from": source, "checkpoint": path}
+    text = configuration.to_text(config, made_by | {"sha256": content["sha256"]})
+    print(text)
+    dt = driven_with["model"]["dt"]
+    # the vanilla RNN has no Dale's law: one group
+    model = restore_model(content, **driven_with["model"])
+    n_excit = getattr(model, "n_excit", model.w_hh.shape[0])
     folder = Path(fig1["folder"])
-    folder.mkdir(parents=True, exist_ok=True)
     suffix = config["plotting"]["format"]
 
     trained = [row for row in rows if row["trained"] == "True"]
@@ -140,7 +162,7 @@ def main(config_path=None, **flags):
         window = rates[: round(fig1["window_seconds"] / dt), order]
         title = f"Firing rates, period {period:g} s: {row['verdict']}"
         figure = draw_rates(window, taps[period], n_excit, dt, title)
-        figure.savefig(folder / f"firing_rate_plot_{period}.{suffix}", dpi=110)
+        files.save_figure(figure, folder / f"firing_rate_plot_{period}.{suffix}", text)
         plt.close(figure)
         samples.append(rates[:: fig1["pca_every"]])
         first[period] = rates[: round(fig1["trajectory_seconds"] / dt)].copy()
@@ -150,12 +172,13 @@ def main(config_path=None, **flags):
         for p, own in first.items()
     }
     figure = draw_panels(
-        trajectories, lengths, explained, rows, colours, made_by["task"]["cue_constant"]
+        trajectories, lengths, explained, rows, colours, driven_with["task"]["cue_constant"]
     )
-    figure.savefig(folder / f"PCA_and_model_activity_stats.{suffix}", dpi=110)
-    (folder / "config.yaml").write_text(configuration.to_text(config, {"drawn from": source}))
+    files.save_figure(figure, folder / f"PCA_and_model_activity_stats.{suffix}", text)
+    with files.replacing(folder / "config.yaml") as part:
+        part.write_text(text)
     print(f"saved in {folder}/")
 
 
 if __name__ == "__main__":
-    configuration.command_line(main)
+    configuration.command_line(main, ModelError, files.FileError)

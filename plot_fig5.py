@@ -13,6 +13,7 @@ import torch
 
 import analysis
 import config as configuration
+import files
 from models import ModelError, pick_device, read_checkpoint, restore_model
 
 matplotlib.use("Agg")
@@ -82,8 +83,9 @@ def draw_fields(panels, span, n_points, n_columns):
 def main(config_path=None, checkpoint=None, device="auto", **flags):
     path, content = read_checkpoint(checkpoint, configuration.load(config_path, flags))
     config = configuration.load(config_path, flags, content.get("config"))
-    about = {"drawn from": path, "sha256": content["sha256"]}
-    print(configuration.to_text(config, about))
+    made_by = files.provenance() | {"checkpoint": path, "sha256": content["sha256"]}
+    text = configuration.to_text(config, made_by)
+    print(text)
     model = restore_model(content, **config["model"]).to(pick_device(device))
     fig5, dt = config["fig5"], model.dt
     n_points, span = fig5["grid"], fig5["span"]
@@ -120,12 +122,13 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     ]
 
     folder, suffix = Path(fig5["folder"]), config["plotting"]["format"]
-    folder.mkdir(parents=True, exist_ok=True)
     for name, panels in (("fig_5a", panels_a), ("fig_5b", panels_b)):
-        draw_fields(panels, span, n_points, 3).savefig(folder / f"{name}.{suffix}", dpi=110)
-    (folder / "config.yaml").write_text(configuration.to_text(config, about))
+        figure = draw_fields(panels, span, n_points, 3)
+        files.save_figure(figure, folder / f"{name}.{suffix}", text)
+    with files.replacing(folder / "config.yaml") as part:
+        part.write_text(text)
     print(f"saved in {folder}/")
 
 
 if __name__ == "__main__":
-    configuration.command_line(main, ModelError)
+    configuration.command_line(main, ModelError, files.FileError)

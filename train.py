@@ -2,13 +2,15 @@
 
 --model_type NAME    ZemlianovaRNN or RNN, short for --model.type
 --config_path FILE   a configuration; keys it lacks come from config.yaml
+                     (or a checkpoint, to repeat the run that made it)
 --device NAME        auto, cpu or cuda
+--resume             go on with the run that was stopped before it could save its network
 """
 
 import csv
 import math
+import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import matplotlib
@@ -17,8 +19,16 @@ from tqdm import tqdm
 
 import behaviour
 import config as configuration
+import files
 import task
-from models import ModelError, build_model, has_bfloat16, pick_device, save_checkpoint
+from models import (
+    ModelError,
+    build_model,
+    has_bfloat16,
+    pick_device,
+    read_checkpoint,
+    save_checkpoint,
+)
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
@@ -64,22 +74,27 @@ def validate(model, inputs, target, periods, stage):
 
 
 def update_weights(model, optimizer, inputs, target, periods, noise, stage):
-    """One step of gradient descent on the loss of a batch; returns the loss."""
+    """One step of gradient descent on the loss of a batch; returns the loss.
+
+    Where the gradient is not finite the weights stay as they are, and the loss returned is NaN.
+    """
     inputs = model.noisy_inputs(inputs, noise)
     outputs, _ = model(inputs, noise=noise, mirrored=stage["mirrored_noise"])
     loss = weighted_loss(outputs, target, periods, stage["period_weight"])
     optimizer.zero_grad()
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), stage["max_grad_norm"])
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), stage["max_grad_norm"])
+    if not norm.isfinite():
+        return math.nan
     optimizer.step()
     return loss.item()
 
 
-def train_stage(model, optimizer, stage, task_config, generator, noise, on_update):
-    """Train at one dt and one level of recurrent noise.
+def train_stage(model, optimizer, stage, task_config, generator, noise, progress, on_update):
+    """Train at one dt and one level of recurrent noise, on from progress["update"].
 
-    Calls on_update(learning rate, loss, validation loss or None) after each update.
-    Ends with the weights of the lowest validation loss.
+    Keeps progress up to date and calls on_update(learning rate, loss, validation loss or None)
+    after each update. Ends with the weights of the lowest validation loss.
     """
     model.dt = stage["dt"]
     model.sigma_rec = model.arguments.get("sigma_rec", 0.0) * stage["noise_scale"]
@@ -88,29 +103,39 @@ def train_stage(model, optimizer, stage, task_config, generator, noise, on_updat
     model.products = torch.bfloat16 if low else None
     fixed = torch.Generator().manual_seed(stage["seed"])
     validation = draw_trials(stage, task_config, stage["validation_trials"], fixed, device)
-    best_loss, best_weights = math.inf, model.state_dict()
-    for update in range(1, stage["epochs"] + 1):
-        rate = learning_rate(stage, update)
+    while (
+        progress["update"] < stage["epochs"]
+        and progress["best_loss"] >= stage["early_stopping_loss"]
+    ):
+        progress["update"] += 1
+        rate = learning_rate(stage, progress["update"])
         for group in optimizer.param_groups:
             group["lr"] = rate
         trials = draw_trials(stage, task_config, stage["batch_size"], generator, device)
         loss = update_weights(model, optimizer, *trials, noise, stage)
         validation_loss = None
-        if update % stage["validation_every"] == 0 or update == stage["epochs"]:
+        at_end = progress["update"] == stage["epochs"]
+        if at_end or progress["update"] % stage["validation_every"] == 0:
             validation_loss = validate(model, *validation, stage)
-            if validation_loss < best_loss:
-                best_loss = validation_loss
-                best_weights = {k: v.clone() for k, v in model.state_dict().items()}
+            if validation_loss < progress["best_loss"]:
+                weights = {k: v.clone() for k, v in model.state_dict().items()}
+                progress.update(best_loss=validation_loss, best_weights=weights)
         on_update(rate, loss, validation_loss)
-        if validation_loss is not None and validation_loss < stage["early_stopping_loss"]:
-            break
-    model.load_state_dict(best_weights)
+    if progress["best_weights"] is not None:
+        model.load_state_dict(progress["best_weights"])
     model.products = None
-    return best_loss
+
+
+def train(model, optimizer, stages, task_config, generator, noise, progress, on_update):
+    """Train through all stages, on from where `progress` says."""
+    for stage in stages[progress["stage"] :]:
+        train_stage(model, optimizer, stage, task_config, generator, noise, progress, on_update)
+        progress.update(stage=progress["stage"] + 1, validation_loss=progress["best_loss"])
+        progress.update(update=0, best_loss=math.inf, best_weights=None)
 
 
 @torch.no_grad()
-def save_pictures(model, config, folder):
+def save_pictures(model, config, folder, made_by):
     """One picture a trained period: clicks, cue, target and the output of the network, noise on."""
     last = configuration.stages(config)[-1]
     periods = torch.tensor(last["periods"], dtype=torch.float64)
@@ -122,7 +147,6 @@ def save_pictures(model, config, folder):
     noise = torch.Generator(device).manual_seed(last["seed"])
     outputs = model(inputs.to(device), noise=noise)[0].cpu()
     seconds = model.dt * torch.arange(inputs.shape[1])
-    folder.mkdir(parents=True, exist_ok=True)
     for i, period in enumerate(last["periods"]):
         figure, axes = plt.subplots(2, 1, figsize=(8, 4), sharex=True, layout="constrained")
         axes[0].plot(seconds, inputs[i, :, 0], color="0.4", lw=1, label="clicks")
@@ -134,70 +158,156 @@ def save_pictures(model, config, folder):
         for panel in axes:
             panel.legend(loc="upper right", fontsize=8)
         name = f"Period_{period:.3f}_seconds.{config['plotting']['format']}"
-        figure.savefig(folder / name, dpi=100)
+        files.save_figure(figure, folder / name, made_by, dpi=100)
         plt.close(figure)
 
 
-def main(config_path=None, device="auto", **flags):
-    config = configuration.load(config_path, flags)
-    stages = configuration.stages(config)
-    device = pick_device(device)
-    about = {"train.py on": device, "bfloat16 products": has_bfloat16(device)}
-    print(configuration.to_text(config, about))
+def state_file(save_path):
+    """Where a run that will save its network in save_path keeps the state to go on from."""
+    return Path(f"{save_path}.state")
 
-    training = config["training"]
+
+def starting_point(config_path, flags, resume, device):
+    """The configuration of a run and, with resume, the state in which it was stopped (else None).
+
+    Raises ConfigError, ModelError, FileError.
+    """
+    if str(config_path).endswith(".pth"):
+        path, content = read_checkpoint(config_path)
+        if "config" not in content:
+            raise ModelError(f"checkpoint {path}: does not say which configuration made it")
+        config_path = content["config"]
+    config = configuration.load(config_path, flags)
+    if not resume:
+        return config, None
+    path = state_file(config["training"]["save_path"])
+    if not path.exists():
+        raise files.FileError(f"{path} is missing: no run to resume; start one without --resume")
+    state = read_checkpoint(path)[1]
+    started = configuration.load(state["config"])
+    wanted = configuration.load(config_path or state["config"], flags)
+    differing = configuration.differences(wanted, started)
+    differing += [("device", device.type, state["device"])] * (device.type != state["device"])
+    for key, new, old in differing:
+        raise configuration.ConfigError(
+            f"{key} is {new!r}; allowed: {old!r}, with which the run to resume was started"
+        )
+    return started, state
+
+
+def save_state(path, model, optimizer, generator, noise, progress, config):
+    """Everything from which a run goes on as if it had never been stopped."""
+    generators = [generator.get_state(), noise.get_state()]
+    save_checkpoint(
+        path, model, config=config, device=noise.device.type, progress=progress,
+        optimizer=optimizer.state_dict(), generators=generators,
+    )  # fmt: skip
+
+
+def restore_state(state, model, optimizer, generator, noise):
+    """The inverse of `save_state`; returns the progress."""
+    model.load_state_dict(state["state_dict"])
+    optimizer.load_state_dict(state["optimizer"])
+    for own, saved in zip((generator, noise), state["generators"], strict=True):
+        own.set_state(saved)
+    return state["progress"]
+
+
+def judge_network(model, config):
+    """Drive the network as the check section says: what a person reads, and a dict to keep."""
+    model.eval()
+    seconds = config["drive"]["discard_seconds"] + config["drive"]["keep_seconds"]
+    with tqdm(total=round(seconds / model.dt), desc="driving", unit="step") as bar:
+        rows = behaviour.measure(model, config, bar.update)
+    findings = behaviour.judge(rows, config["check"])
+    kept = dict(rows=[r._asdict() for r in rows], findings=[f._asdict() for f in findings])
+    return behaviour.table(rows, findings), kept | {"met": all(f.met for f in findings)}
+
+
+def main(config_path=None, device="auto", resume=False, **flags):
+    # config
+    device = pick_device(device)
+    config, state = starting_point(config_path, flags, resume, device)
+    stages, training = configuration.stages(config), config["training"]
+    save_path, log_path = Path(training["save_path"]), Path(training["log_path"])
+    state_path = state_file(save_path)
+    made_by = files.provenance() | {"device": str(device), "threads": torch.get_num_threads()}
+    made_by["bfloat16 products"] = has_bfloat16(device)
+    print(configuration.to_text(config, {"made by": "train.py"} | made_by))
+    if state_path.exists() and not resume:
+        print(
+            f"{state_path}: the state of a stopped run, which --resume goes on with; starting anew"
+        )
+
+    # model
     generator = torch.Generator().manual_seed(training["seed"])  # weights and batches
     noise = torch.Generator(device).manual_seed(training["seed"])
     model = build_model(generator=generator, **config["model"]).to(device)
-    optimizer = torch.optim.Adam(model.parameters())
+    optimizer = torch.optim.Adam(model.parameters(), betas=(0.9, training["adam_beta2"]))
+    progress = dict(stage=0, update=0, best_loss=math.inf, best_weights=None, log=[])
+    if state:
+        progress = restore_state(state, model, optimizer, generator, noise)
+    log = progress["log"]
 
-    log, began = [], time.time()
-    bar = tqdm(total=sum(stage["epochs"] for stage in stages), unit="update")
+    # loop
+    began = saved = time.time()
+    began -= log[-1][-1] if log else 0
+    n_updates = sum(stage["epochs"] for stage in stages)
+    bar = tqdm(total=n_updates, initial=len(log), unit="update", disable=len(log) == n_updates)
 
-    def on_update(stage, rate, loss, validation_loss):
-        log.append((len(log) + 1, stage, rate, loss, validation_loss, time.time() - began))
+    def save():
+        save_state(state_path, model, optimizer, generator, noise, progress, config)
+
+    def on_update(rate, loss, validation_loss):
+        nonlocal saved
+        stage, update = progress["stage"] + 1, len(log) + 1
         if not math.isfinite(loss):
             raise ModelError(
-                f"the loss is {loss} at update {len(log)}; lower training.learning_rate"
+                f"the loss or its gradient is not finite at update {update}; lower "
+                f"training.learning_rate or training.max_grad_norm; {save_path} is as it was"
             )
-        seen = [row[4] for row in log if row[1] == stage and row[4] is not None]
-        bar.set_postfix(stage=stage, loss=f"{loss:.4f}", best=f"{min(seen, default=math.nan):.4f}")
+        log.append((update, stage, rate, loss, validation_loss, time.time() - began))
+        bar.set_postfix(stage=stage, loss=f"{loss:.4f}", best=f"{progress['best_loss']:.4f}")
         bar.update()
+        if signals or time.time() - saved >= training["save_seconds"]:
+            save()
+            saved = time.time()
+        if signals:
+            bar.close()
+            print(f"stopped after update {update}; go on with --resume", file=sys.stderr)
+            sys.exit(128 + signals[0])
 
-    for number, stage in enumerate(stages, 1):
-        validation_loss = train_stage(
-            model, optimizer, stage, config["task"], generator, noise, partial(on_update, number)
-        )
-    bar.close()
-    model.dt = config["model"]["dt"]
-    model.sigma_rec = model.arguments.get("sigma_rec", 0.0)
+    with files.claimed(save_path):
+        with files.held_signals() as signals:
+            train(model, optimizer, stages, config["task"], generator, noise, progress, on_update)
+        bar.close()
+        save()  # so that a run stopped from here on is not trained again
+        model.dt = config["model"]["dt"]
+        model.sigma_rec = model.arguments.get("sigma_rec", 0.0)
 
-    about = dict(
-        config=config, seed=training["seed"], updates=len(log), validation_loss=validation_loss,
-        training_seconds=log[-1][-1],
-    )  # fmt: skip
-    save_checkpoint(training["save_path"], model, **about)
-    with open(training["log_path"], "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["update", "stage", "learning_rate", "loss", "validation_loss", "seconds"])
-        writer.writerows(log)
-    print(f"validation loss {validation_loss:.5f} after {len(log)} updates, {log[-1][-1]:.0f} s")
-    print(f"saved {training['save_path']} and {training['log_path']}")
-    if config["plotting"]["enable"]:
-        save_pictures(model, config, Path(config["plotting"]["folder"]))
-        print(f"saved pictures in {config['plotting']['folder']}/")
-    if config["check"]["enable"]:
-        model.eval()
-        steps = config["drive"]["discard_seconds"] + config["drive"]["keep_seconds"]
-        with tqdm(total=round(steps / model.dt), desc="driving", unit="step") as bar:
-            rows = behaviour.measure(model, config, bar.update)
-        findings = behaviour.judge(rows, config["check"])
-        print(behaviour.table(rows, findings))
-        verdict = dict(rows=[row._asdict() for row in rows])
-        verdict |= dict(findings=[f._asdict() for f in findings], met=all(f.met for f in findings))
-        save_checkpoint(training["save_path"], model, **about, behaviour=verdict)
-        print(f"verdict kept in {training['save_path']}")
+        # save
+        about = dict(
+            config=config, seed=training["seed"], made_by=made_by, updates=len(log),
+            validation_loss=progress["validation_loss"], training_seconds=log[-1][-1],
+        )  # fmt: skip
+        save_checkpoint(save_path, model, **about)
+        with files.replacing(log_path) as part, open(part, "w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow("update stage learning_rate loss validation_loss seconds".split())
+            writer.writerows(log)
+        print(f"{len(log)} updates in {log[-1][-1]:.0f} s, ", end="")
+        print(f"validation loss {progress['validation_loss']:.5f}; saved {save_path}, {log_path}")
+        if config["plotting"]["enable"]:
+            folder = Path(config["plotting"]["folder"])
+            save_pictures(model, config, folder, configuration.to_text(config, made_by))
+            print(f"saved pictures in {folder}/")
+        if config["check"]["enable"]:
+            text, verdict = judge_network(model, config)
+            print(text)
+            save_checkpoint(save_path, model, **about, behaviour=verdict)
+            print(f"verdict kept in {save_path}")
+        state_path.unlink()
 
 
 if __name__ == "__main__":
-    configuration.command_line(main, ModelError)
+    configuration.command_line(main, ModelError, files.FileError)
