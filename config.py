@@ -80,19 +80,20 @@ def each_stage(rule):
 
 
 def _path(value):
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
         raise ValueError
     return value
 
 
-PATH = Rule("a path", _path)
+PATH = Rule("a path, printable", _path)
 FLAG = choice(True, False)
 POSITIVE = number(above=0)
+MAX_STEPS = 10_000_000  # of a trial or a drive: more is a mistake, and would fill the memory
 
 RULES = {
     "model.type": choice("ZemlianovaRNN", "RNN"),
     "model.input_dim": whole(2, 2),
-    "model.hidden_dim": whole(2),
+    "model.hidden_dim": whole(2, 20_000),
     "model.output_dim": whole(1, 1),
     "model.tau": POSITIVE,
     "model.dt": POSITIVE,
@@ -106,7 +107,7 @@ RULES = {
     "training.stage_dt": list_of(POSITIVE),
     "training.epochs": each_stage(whole(1)),
     "training.products": each_stage(choice("float32", "bfloat16")),
-    "training.batch_size": each_stage(whole(1)),
+    "training.batch_size": each_stage(whole(1, 100_000)),
     "training.learning_rate": each_stage(POSITIVE),
     "training.final_rate": each_stage(number(0, 1)),
     "training.adam_beta2": number(0, 1),
@@ -118,7 +119,7 @@ RULES = {
     "training.click_seconds": each_stage(number(0)),
     "training.silent_periods": each_stage(POSITIVE),
     "training.early_stopping_loss": number(0),
-    "training.validation_trials": whole(1),
+    "training.validation_trials": whole(1, 100_000),
     "training.validation_every": whole(1),
     "training.seed": whole(0, 2**32 - 1),
     "training.save_path": PATH,
@@ -261,6 +262,10 @@ def _check_together(config):
 
     def whole_steps(name, seconds, dt):
         steps = seconds / dt
+        if steps > MAX_STEPS:
+            raise ConfigError(
+                f"{name} is {seconds} s; allowed: at most {MAX_STEPS} steps of {dt} s"
+            )
         if round(steps) < 1 or abs(steps - round(steps)) > 1e-6 * steps:
             raise ConfigError(f"{name} is {seconds} s; allowed: a multiple of the step dt, {dt} s")
 

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -125,6 +126,14 @@ def claimed(path):
         os.close(handle)
 
 
+def check_file(path):
+    """Raises FileError unless a file can be written at `path`, which need not exist."""
+    path = Path(path).absolute()
+    place = next(p for p in path.parents if p.exists())
+    if path.is_dir() or not place.is_dir() or not os.access(place, os.W_OK):
+        raise FileError(f"{path}: cannot be written; allowed: a file in a folder you may write to")
+
+
 def check_space(folder, n_bytes, advice):
     """Raises FileError unless the disk of a folder, which may not exist yet, has n_bytes free."""
     place = next(p for p in Path(folder).absolute().parents if p.exists())
@@ -163,6 +172,7 @@ def _git(*words):
         return None
 
 
+@cache
 def provenance():
     """What ran: {name: text} of the versions, the commit and whether the files were as committed"""
     packages = ("torch", "numpy", "scipy", "scikit-learn", "matplotlib")

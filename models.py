@@ -12,6 +12,7 @@ import hashlib
 import inspect
 import io
 import math
+import warnings
 from pathlib import Path
 
 import torch
@@ -300,7 +301,8 @@ def read_checkpoint(path, config=None):
         path = trained if trained.exists() else SHIPPED
     try:
         data = Path(path).read_bytes()
-        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # the error below says it in one line
+            content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can fail anywhere inside the unpickler
         reason = (str(error).strip() or "empty file").splitlines()[0]
         raise ModelError(

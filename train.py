@@ -277,7 +277,10 @@ def main(config_path=None, device="auto", resume=False, **flags):
             print(f"stopped after update {update}; go on with --resume", file=sys.stderr)
             sys.exit(128 + signals[0])
 
-    with files.claimed(save_path):
+    pictures = Path(config["plotting"]["folder"])
+    for path in (save_path, log_path, pictures / "Period.png"):
+        files.check_file(path)
+    with files.claimed(save_path), files.claimed(log_path):
         with files.held_signals() as signals:
             train(model, optimizer, stages, config["task"], generator, noise, progress, on_update)
         bar.close()
@@ -298,9 +301,8 @@ def main(config_path=None, device="auto", resume=False, **flags):
         print(f"{len(log)} updates in {log[-1][-1]:.0f} s, ", end="")
         print(f"validation loss {progress['validation_loss']:.5f}; saved {save_path}, {log_path}")
         if config["plotting"]["enable"]:
-            folder = Path(config["plotting"]["folder"])
-            save_pictures(model, config, folder, configuration.to_text(config, made_by))
-            print(f"saved pictures in {folder}/")
+            save_pictures(model, config, pictures, configuration.to_text(config, made_by))
+            print(f"saved pictures in {pictures}/")
         if config["check"]["enable"]:
             text, verdict = judge_network(model, config)
             print(text)
