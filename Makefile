@@ -1,6 +1,6 @@
 PYTHON := .venv/bin/python
 
-.PHONY: figures test
+.PHONY: figures test torture
 
 figures: .venv/installed
 	$(PYTHON) drive_model_and_save_outputs.py --checkpoint shipped
@@ -10,6 +10,9 @@ figures: .venv/installed
 
 test: .venv/installed
 	$(PYTHON) -m pytest -q tests
+
+torture: .venv/installed
+	$(PYTHON) -m pytest -q -s tests/torture.py
 
 .venv/installed: requirements.txt
 	python3 -m venv .venv
