@@ -28,20 +28,36 @@ class ModelError(ValueError):
     """A checkpoint or a device that cannot be used; the message is one line for the user."""
 
 
+def pack(matrix):
+    """`matrix` (2-D) laid out for many products with `add_product`; itself where that has no use.
+
+    On a CPU oneDNN takes the products: the MKL that PyTorch would use runs at half speed on CPUs
+    not made by Intel. oneDNN's product has no gradient; `Sequence` writes its own.
+    """
+    suits = matrix.device.type == "cpu" and matrix.dtype in (torch.float32, torch.bfloat16)
+    if not suits or torch.is_grad_enabled() or not torch.backends.mkldnn.is_available():
+        return matrix
+    return torch.ops.mkldnn._reorder_linear_weight(matrix.contiguous())
+
+
 def add_product(total, rows, matrix, alpha):
-    """total += alpha rows @ matrix, in place; the product is taken in the matrix's precision."""
+    """total += alpha rows @ matrix', in place; the product is taken in the matrix's precision."""
+    if matrix.is_mkldnn:
+        rows = rows.to(matrix.dtype)
+        product = torch.ops.mkldnn._linear_pointwise(rows, matrix, None, "none", [], "")
+        return total.add_(product, alpha=alpha)
     if matrix.dtype == total.dtype:
-        return total.addmm_(rows, matrix, alpha=alpha)
-    return total.add_(rows.to(matrix.dtype) @ matrix, alpha=alpha)
+        return total.addmm_(rows, matrix.t(), alpha=alpha)
+    return total.add_(rows.to(matrix.dtype) @ matrix.t(), alpha=alpha)
 
 
 def advance(drive, state, w_hh, alpha):
     """One step of the recurrence, in place: the only place where it is written down.
 
     `drive` (B, N) holds alpha (W_in u_t + b) + noise and becomes x_t; `state` (B, N) is x_{t-1};
-    `w_hh` (N, N) is the effective matrix, [post, pre].
+    `w_hh` (N, N) is the effective matrix, [post, pre], packed or not.
     """
-    return add_product(drive.add_(state, alpha=1 - alpha), state.relu(), w_hh.t(), alpha)
+    return add_product(drive.add_(state, alpha=1 - alpha), state.relu(), w_hh, alpha)
 
 
 class Sequence(torch.autograd.Function):
@@ -61,6 +77,7 @@ class Sequence(torch.autograd.Function):
     @staticmethod
     def forward(ctx, inputs, state, noise, alpha, products, w_ih, w_hh, b_hh, w_ho, b_ho):
         w_hh = w_hh.to(products)
+        packed = pack(w_hh)
         n_steps = inputs.shape[0]
         currents = state.new_empty(n_steps + 1, *state.shape)  # x_0 ... x_T, (T + 1, B, N)
         outputs = state.new_empty(*inputs.shape[:2], w_ho.shape[0])  # (T, B, O)
@@ -73,7 +90,7 @@ class Sequence(torch.autograd.Function):
             if noise is not None:
                 drive.add_(noise(drive) if callable(noise) else noise[block])
             for t in range(block.start, block.stop):
-                advance(currents[t + 1], currents[t], w_hh, alpha)
+                advance(currents[t + 1], currents[t], packed, alpha)
             outputs[block] = drive.relu() @ w_ho.t() + b_ho
         ctx.alpha = alpha
         ctx.save_for_backward(inputs, currents, w_ih, w_hh, w_ho)
@@ -84,6 +101,7 @@ class Sequence(torch.autograd.Function):
     def backward(ctx, grad_outputs, grad_states):
         inputs, currents, w_ih, w_hh, w_ho = ctx.saved_tensors
         alpha, n_steps = ctx.alpha, inputs.shape[0]
+        back = pack(w_hh.t())
         if grad_outputs is None:
             grad_outputs = inputs.new_zeros(*inputs.shape[:2], w_ho.shape[0])
         grad_inputs = torch.empty_like(inputs) if ctx.needs_input_grad[0] else None
@@ -100,13 +118,14 @@ class Sequence(torch.autograd.Function):
             active = rates[1:].sign()
             deltas = grad_outputs[block] @ w_ho  # (block, B, N)
             for k in reversed(range(block.stop - block.start)):
-                add_product(deltas[k], delta, w_hh, alpha)
+                add_product(deltas[k], delta, back, alpha)
                 deltas[k].mul_(active[k]).add_(delta, alpha=1 - alpha)
                 if grad_states is not None:
                     deltas[k].add_(grad_states[start + k])
                 delta = deltas[k]
             flat = deltas.flatten(0, 1)
-            add_product(d_hh, flat.t(), rates[:-1].flatten(0, 1).to(w_hh.dtype), alpha)
+            before = rates[:-1].flatten(0, 1).to(w_hh.dtype)
+            add_product(d_hh, flat.t(), pack(before.t()), alpha)
             d_ih.addmm_(flat.t(), inputs[block].flatten(0, 1), alpha=alpha)
             d_ho.addmm_(grad_outputs[block].flatten(0, 1).t(), rates[1:].flatten(0, 1))
             d_b.add_(flat.sum(0), alpha=alpha)
@@ -114,7 +133,7 @@ class Sequence(torch.autograd.Function):
                 torch.matmul(deltas, w_ih, out=grad_inputs[block]).mul_(alpha)
         d_state = None
         if ctx.needs_input_grad[1]:
-            d_state = add_product(torch.zeros_like(delta), delta, w_hh, alpha) * (currents[0] > 0)
+            d_state = add_product(torch.zeros_like(delta), delta, back, alpha) * (currents[0] > 0)
             d_state = d_state.add_(delta, alpha=1 - alpha)
         return (
             grad_inputs,
