@@ -107,6 +107,7 @@ RULES = {
     "training.stage_dt": list_of(POSITIVE),
     "training.epochs": each_stage(whole(1)),
     "training.products": each_stage(choice("float32", "bfloat16")),
+    "training.recompute": FLAG,
     "training.batch_size": each_stage(whole(1, 100_000)),
     "training.learning_rate": each_stage(POSITIVE),
     "training.final_rate": each_stage(number(0, 1)),

@@ -21,7 +21,6 @@ from torch import nn
 import files
 
 SHIPPED = Path(__file__).parent / "pretrained" / "ZemlianovaRNN_seed1.pth"
-BLOCK = 50  # time steps handled together around the loop: few enough to stay in the CPU's cache
 
 
 class ModelError(ValueError):
@@ -60,6 +59,23 @@ def advance(drive, state, w_hh, alpha):
     return add_product(drive.add_(state, alpha=1 - alpha), state.relu(), w_hh, alpha)
 
 
+def blocks(n_steps, batch_size):
+    """Slices of the time steps that are handled together: few enough to stay in a CPU's cache."""
+    size = min(50, max(10, 1400 // batch_size))
+    return [slice(start, min(start + size, n_steps)) for start in range(0, n_steps, size)]
+
+
+def run_block(currents, inputs, start, noise, alpha, w_ih, w_hh, b_hh):
+    """The recurrence from currents[0] over inputs (n, B, I), into currents[1:]; (n + 1, B, N)."""
+    drive = currents[1:]
+    torch.matmul(inputs, w_ih.t(), out=drive)
+    drive.add_(b_hh).mul_(alpha)
+    if noise is not None:
+        noise(drive, start)
+    for k in range(len(drive)):
+        advance(drive[k], currents[k], w_hh, alpha)
+
+
 class Sequence(torch.autograd.Function):
     """The recurrence over a whole sequence, with its gradient in closed form.
 
@@ -69,84 +85,83 @@ class Sequence(torch.autograd.Function):
         delta_t = (1 - alpha) delta_{t+1} + [x_t > 0] * (alpha W' delta_{t+1} + W_out' g_t)
         dL/dW = alpha sum_t delta_t r'_{t-1}     dL/dW_in = alpha sum_t delta_t u'_t     and so on.
 
-    All tensors are time-major: inputs (T, B, I), noise (T, B, N), outputs (T, B, O).
+    All tensors are time-major: inputs (T, B, I), currents (T, B, N), outputs (T, B, O).
+    noise: a function (currents, start) that adds the noise of the steps from `start` on, or None.
     products: the dtype in which the products with W are taken; the currents and the gradient keep
     their own.
+    recompute: keep one x a block and run each block again, with the same noise, in the backward
+    pass; no currents are returned then.
     """
 
     @staticmethod
-    def forward(ctx, inputs, state, noise, alpha, products, w_ih, w_hh, b_hh, w_ho, b_ho):
+    def forward(
+        ctx, inputs, state, noise, alpha, products, recompute, w_ih, w_hh, b_hh, w_ho, b_ho
+    ):
         w_hh = w_hh.to(products)
-        packed = pack(w_hh)
-        n_steps = inputs.shape[0]
-        currents = state.new_empty(n_steps + 1, *state.shape)  # x_0 ... x_T, (T + 1, B, N)
+        packed, parts = pack(w_hh), blocks(*inputs.shape[:2])
+        n_kept = len(parts) if recompute else len(inputs) + 1
+        kept = state.new_empty(n_kept, *state.shape)  # x before each block, or x_0 ... x_T
+        currents = state.new_empty(parts[0].stop + 1, *state.shape) if recompute else None
         outputs = state.new_empty(*inputs.shape[:2], w_ho.shape[0])  # (T, B, O)
-        currents[0] = state
-        for start in range(0, n_steps, BLOCK):
-            block = slice(start, min(start + BLOCK, n_steps))
-            drive = currents[1:][block]
-            torch.matmul(inputs[block], w_ih.t(), out=drive)
-            drive.add_(b_hh).mul_(alpha)
-            if noise is not None:
-                drive.add_(noise(drive) if callable(noise) else noise[block])
-            for t in range(block.start, block.stop):
-                advance(currents[t + 1], currents[t], packed, alpha)
-            outputs[block] = drive.relu() @ w_ho.t() + b_ho
-        ctx.alpha = alpha
-        ctx.save_for_backward(inputs, currents, w_ih, w_hh, w_ho)
+        for i, block in enumerate(parts):
+            if recompute:
+                kept[i] = state
+                currents = currents[: block.stop - block.start + 1]
+            else:
+                currents = kept[block.start : block.stop + 1]
+            currents[0] = state
+            run_block(currents, inputs[block], block.start, noise, alpha, w_ih, packed, b_hh)
+            outputs[block] = currents[1:].relu() @ w_ho.t() + b_ho
+            state = currents[-1]
+        ctx.noise, ctx.alpha, ctx.recompute = noise, alpha, recompute
+        ctx.save_for_backward(inputs, kept, w_ih, w_hh, b_hh, w_ho)
         ctx.set_materialize_grads(False)
-        return outputs, currents[1:]
+        return outputs, None if recompute else kept[1:]
 
     @staticmethod
     def backward(ctx, grad_outputs, grad_states):
-        inputs, currents, w_ih, w_hh, w_ho = ctx.saved_tensors
-        alpha, n_steps = ctx.alpha, inputs.shape[0]
-        back = pack(w_hh.t())
+        inputs, kept, w_ih, w_hh, b_hh, w_ho = ctx.saved_tensors
+        alpha, parts = ctx.alpha, blocks(*inputs.shape[:2])
+        packed, back = pack(w_hh), pack(w_hh.t())
         if grad_outputs is None:
             grad_outputs = inputs.new_zeros(*inputs.shape[:2], w_ho.shape[0])
         grad_inputs = torch.empty_like(inputs) if ctx.needs_input_grad[0] else None
-        d_ih, d_hh, d_ho = (
-            torch.zeros_like(w_ih),
-            w_ih.new_zeros(w_hh.shape),
-            torch.zeros_like(w_ho),
-        )
-        d_b = w_ih.new_zeros(w_hh.shape[0])
-        delta = torch.zeros_like(currents[0])  # dL/dx_{t+1}, (B, N)
-        for start in reversed(range(0, n_steps, BLOCK)):
-            block = slice(start, min(start + BLOCK, n_steps))
-            rates = currents[block.start : block.stop + 1].relu()  # r_{t-1} and r_t of the block
+        d_ih, d_b, d_ho = (torch.zeros_like(parameter) for parameter in (w_ih, b_hh, w_ho))
+        d_hh = torch.zeros_like(w_hh, dtype=b_hh.dtype)
+        delta = torch.zeros_like(kept[0])  # dL/dx_{t+1}, (B, N)
+        for i, block in reversed(list(enumerate(parts))):
+            n_steps = block.stop - block.start
+            if ctx.recompute:
+                currents = kept.new_empty(n_steps + 1, *delta.shape)
+                currents[0] = kept[i]
+                run_block(
+                    currents, inputs[block], block.start, ctx.noise, alpha, w_ih, packed, b_hh
+                )
+            else:
+                currents = kept[block.start : block.stop + 1]
+            rates = currents.relu()  # r_{t-1} and r_t of the block
             active = rates[1:].sign()
             deltas = grad_outputs[block] @ w_ho  # (block, B, N)
-            for k in reversed(range(block.stop - block.start)):
+            for k in reversed(range(n_steps)):
                 add_product(deltas[k], delta, back, alpha)
                 deltas[k].mul_(active[k]).add_(delta, alpha=1 - alpha)
                 if grad_states is not None:
-                    deltas[k].add_(grad_states[start + k])
+                    deltas[k].add_(grad_states[block.start + k])
                 delta = deltas[k]
             flat = deltas.flatten(0, 1)
             before = rates[:-1].flatten(0, 1).to(w_hh.dtype)
             add_product(d_hh, flat.t(), pack(before.t()), alpha)
-            d_ih.addmm_(flat.t(), inputs[block].flatten(0, 1), alpha=alpha)
+            d_ih.t().addmm_(inputs[block].flatten(0, 1).t(), flat, alpha=alpha)
             d_ho.addmm_(grad_outputs[block].flatten(0, 1).t(), rates[1:].flatten(0, 1))
             d_b.add_(flat.sum(0), alpha=alpha)
             if grad_inputs is not None:
                 torch.matmul(deltas, w_ih, out=grad_inputs[block]).mul_(alpha)
         d_state = None
         if ctx.needs_input_grad[1]:
-            d_state = add_product(torch.zeros_like(delta), delta, back, alpha) * (currents[0] > 0)
+            d_state = add_product(torch.zeros_like(delta), delta, back, alpha) * (kept[0] > 0)
             d_state = d_state.add_(delta, alpha=1 - alpha)
-        return (
-            grad_inputs,
-            d_state,
-            None,
-            None,
-            None,
-            d_ih,
-            d_hh,
-            d_b,
-            d_ho,
-            grad_outputs.sum((0, 1)),
-        )
+        d_bo = grad_outputs.sum((0, 1))
+        return grad_inputs, d_state, None, None, None, None, d_ih, d_hh, d_b, d_ho, d_bo
 
 
 class RNN(nn.Module):
@@ -160,6 +175,7 @@ class RNN(nn.Module):
     sigma_rec = 0.0
     sigma_input = 0.0
     products = None  # dtype of the products with W in a sequence, if not that of the weights
+    recompute = False  # a sequence keeps less and takes longer; its states are not returned
 
     def __init__(self, input_dim, hidden_dim, output_dim, dt, tau, generator=None):
         super().__init__()
@@ -196,22 +212,37 @@ class RNN(nn.Module):
         eta = torch.empty_like(inputs).normal_(generator=generator)
         return (inputs + math.sqrt(2 * self.alpha) * self.sigma_input * eta).clamp_min(0)
 
-    def _scaled_noise(self, noise, mirrored=False):
-        """sqrt(2 alpha) sigma_rec xi, with xi a tensor or drawn from a torch.Generator."""
+    def _add_noise(self, noise, mirrored=False):
+        """A function (currents (n, B, N), start) that adds sqrt(2 alpha) sigma_rec xi in place.
+
+        noise: xi (T, B, N), of which the steps from `start` on are taken, or a torch.Generator to
+        draw them from. Asked again for the same start, it adds the same noise. None: no noise.
+        """
         scale = math.sqrt(2 * self.alpha) * self.sigma_rec
         if noise is None or scale == 0:
             return None
         if torch.is_tensor(noise):
-            return scale * noise
+            return lambda currents, start: currents.add_(
+                noise[start : start + len(currents)], alpha=scale
+            )
+        began = {}  # start: state of the generator when it was asked first
 
-        def draw(like):  # (..., B, N)
-            if not mirrored:
-                return torch.empty_like(like).normal_(0, scale, generator=noise)
-            half = like.new_empty(*like.shape[:-2], like.shape[-2] // 2, like.shape[-1])
-            half.normal_(0, scale, generator=noise)
-            return torch.cat([half, -half], dim=-2)
+        def add(currents, start):
+            now = noise.get_state()
+            again = began.setdefault(start, now) is not now
+            if again:
+                noise.set_state(began[start])
+            first, second = currents, None
+            if mirrored:
+                first, second = currents.chunk(2, dim=1)
+            xi = first.new_empty(first.shape).normal_(0, scale, generator=noise)
+            first.add_(xi)
+            if mirrored:
+                second.sub_(xi)
+            if again:
+                noise.set_state(now)
 
-        return draw
+        return add
 
     def step(self, inputs, state, noise=None, w_hh=None):
         """One time step: inputs (B, I), state x_{t-1} (B, N) -> outputs (B, O), state x_t (B, N).
@@ -221,9 +252,9 @@ class RNN(nn.Module):
         """
         w_hh = self.effective_w_hh() if w_hh is None else w_hh
         drive = self.alpha * torch.addmm(self.b_hh, inputs, self.w_ih.t())
-        noise = self._scaled_noise(noise)
-        if noise is not None:
-            drive = drive + (noise(drive) if callable(noise) else noise)
+        add_noise = self._add_noise(noise[None] if torch.is_tensor(noise) else noise)
+        if add_noise is not None:
+            add_noise(drive[None], 0)
         state = advance(drive, state, w_hh, self.alpha)
         return torch.addmm(self.b_ho, state.relu(), self.w_ho.t()), state
 
@@ -235,17 +266,16 @@ class RNN(nn.Module):
         mirrored: the second half of the batch gets the drawn noise of the first with its sign
         turned. Given the same trials, what noise does to first order is then the same in both
         halves up to sign, and cancels in a mean; B must be even.
+        With self.recompute the states are None.
         """
         state = self.initial_state(inputs.shape[0]) if state is None else state
-        noise = self._scaled_noise(noise, mirrored)
-        if torch.is_tensor(noise):
-            noise = noise.transpose(0, 1)
+        noise = noise.transpose(0, 1) if torch.is_tensor(noise) else noise
         outputs, states = Sequence.apply(
-            inputs.transpose(0, 1).contiguous(), state, noise, self.alpha,
-            self.products or self.w_hh.dtype,
+            inputs.transpose(0, 1).contiguous(), state, self._add_noise(noise, mirrored),
+            self.alpha, self.products or self.w_hh.dtype, self.recompute,
             self.w_ih, self.effective_w_hh(), self.b_hh, self.w_ho, self.b_ho,
         )  # fmt: skip
-        return outputs.transpose(0, 1), states.transpose(0, 1)
+        return outputs.transpose(0, 1), None if self.recompute else states.transpose(0, 1)
 
 
 class ZemlianovaRNN(RNN):

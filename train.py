@@ -101,6 +101,7 @@ def train_stage(model, optimizer, stage, task_config, generator, noise, progress
     device = model.w_hh.device
     low = stage["products"] == "bfloat16" and has_bfloat16(device)
     model.products = torch.bfloat16 if low else None
+    model.recompute = stage["recompute"]
     fixed = torch.Generator().manual_seed(stage["seed"])
     validation = draw_trials(stage, task_config, stage["validation_trials"], fixed, device)
     while (
@@ -123,7 +124,7 @@ def train_stage(model, optimizer, stage, task_config, generator, noise, progress
         on_update(rate, loss, validation_loss)
     if progress["best_weights"] is not None:
         model.load_state_dict(progress["best_weights"])
-    model.products = None
+    model.products, model.recompute = None, False
 
 
 def train(model, optimizer, stages, task_config, generator, noise, progress, on_update):

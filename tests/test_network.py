@@ -58,6 +58,38 @@ def test_closed_form_gradient_is_that_of_autograd(kind):
         torch.testing.assert_close(own, oracle, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("products", [None, torch.bfloat16])
+def test_recomputing_changes_nothing_but_memory(mirrored, products):
+    model = make("ZemlianovaRNN", hidden_dim=60).float()
+    model.products = products
+    u = torch.rand(4, 130, 2, generator=torch.Generator().manual_seed(1))
+
+    def run(recompute):
+        model.recompute = recompute
+        noise = torch.Generator().manual_seed(2)
+        outputs, states = model(u, noise=noise, mirrored=mirrored)
+        assert (states is None) == recompute
+        gradient = torch.autograd.grad(outputs.square().mean(), list(model.parameters()))
+        return outputs, *gradient, torch.rand(3, generator=noise)  # what it would draw next
+
+    for kept, again in zip(run(False), run(True), strict=True):
+        torch.testing.assert_close(again, kept, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("batch", [1, 14])
+def test_float32_products_agree_with_float64(batch):
+    model = make("ZemlianovaRNN", hidden_dim=60)
+    u = torch.rand(batch, 130, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+    def run(dtype):
+        outputs, _ = model.to(dtype)(u.to(dtype))
+        return outputs, *torch.autograd.grad(outputs.square().mean(), list(model.parameters()))
+
+    for exact, own in zip(run(torch.float64), run(torch.float32), strict=True):
+        assert (own - exact).norm() < 1e-5 * exact.norm()
+
+
 def test_bfloat16_products_change_the_gradient_by_less_than_one_percent():
     model = make("ZemlianovaRNN", hidden_dim=200, dt=0.005)
     u = torch.rand(4, 100, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
