@@ -13,6 +13,7 @@ from scipy.stats import spearmanr
 
 import analysis
 import task
+from models import pack
 
 # One period under one condition, over several runs with different noise. mean_iti, sd_iti [s], cv
 # and error (of the mean ITI, a share of the period) are means over the runs; beats, missed, extra
@@ -39,7 +40,7 @@ def driving_inputs(periods, clicks, dt, config):
 @torch.no_grad()
 def drive_network(model, inputs, noise, on_step):
     """Drive with inputs (B, T, 2) from rest; calls on_step(t, outputs (B,), states (B, N))."""
-    w_hh = model.effective_w_hh()
+    w_hh = pack(model.effective_w_hh())
     state = model.initial_state(len(inputs))
     for t in range(inputs.shape[1]):
         output, state = model.step(inputs[:, t], state, noise, w_hh)

@@ -248,7 +248,7 @@ class RNN(nn.Module):
         """One time step: inputs (B, I), state x_{t-1} (B, N) -> outputs (B, O), state x_t (B, N).
 
         noise: None for a noise-free step, xi (B, N), or a torch.Generator to draw xi from.
-        w_hh: `effective_w_hh()`, worked out once by callers that take many steps.
+        w_hh: `effective_w_hh()`, worked out, and packed, once by callers that take many steps.
         """
         w_hh = self.effective_w_hh() if w_hh is None else w_hh
         drive = self.alpha * torch.addmm(self.b_hh, inputs, self.w_ih.t())

@@ -14,16 +14,17 @@ import torch
 import analysis
 import config as configuration
 import files
-from models import ModelError, pick_device, read_checkpoint, restore_model
+from models import ModelError, pack, pick_device, read_checkpoint, restore_model
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
 
 
+@torch.no_grad()
 def stepper(model, cue):
     """The noise-free network at a constant cue, without clicks: states (B, N) -> states (B, N)."""
-    w_hh = model.effective_w_hh()
-    inputs = torch.tensor([[0.0, cue]], device=w_hh.device)
+    w_hh = pack(model.effective_w_hh())
+    inputs = torch.tensor([[0.0, cue]], device=model.w_hh.device)
     return lambda states: model.step(inputs.expand(len(states), 2), states, None, w_hh)[1]
 
 
