@@ -212,7 +212,7 @@ class RNN(nn.Module):
         eta = torch.empty_like(inputs).normal_(generator=generator)
         return (inputs + math.sqrt(2 * self.alpha) * self.sigma_input * eta).clamp_min(0)
 
-    def _add_noise(self, noise, mirrored=False):
+    def _add_noise(self, noise, mirrored=False, share=(0, 1, None)):
         """A function (currents (n, B, N), start) that adds sqrt(2 alpha) sigma_rec xi in place.
 
         noise: xi (T, B, N), of which the steps from `start` on are taken, or a torch.Generator to
@@ -235,7 +235,9 @@ class RNN(nn.Module):
             first, second = currents, None
             if mirrored:
                 first, second = currents.chunk(2, dim=1)
-            xi = first.new_empty(first.shape).normal_(0, scale, generator=noise)
+            rank, n_ranks, n_trials = share
+            xi = first.new_empty(len(first), n_trials or first.shape[1], first.shape[2])
+            xi = xi.normal_(0, scale, generator=noise)[:, rank::n_ranks]
             first.add_(xi)
             if mirrored:
                 second.sub_(xi)
@@ -258,7 +260,7 @@ class RNN(nn.Module):
         state = advance(drive, state, w_hh, self.alpha)
         return torch.addmm(self.b_ho, state.relu(), self.w_ho.t()), state
 
-    def forward(self, inputs, state=None, noise=None, mirrored=False):
+    def forward(self, inputs, state=None, noise=None, mirrored=False, share=(0, 1, None)):
         """A sequence: inputs (B, T, I), state (B, N) -> outputs (B, T, O), states x (B, T, N).
 
         noise: None for a noise-free run, xi (B, T, N), or a torch.Generator to draw xi from.
@@ -266,12 +268,14 @@ class RNN(nn.Module):
         mirrored: the second half of the batch gets the drawn noise of the first with its sign
         turned. Given the same trials, what noise does to first order is then the same in both
         halves up to sign, and cancels in a mean; B must be even.
+        share: (rank, n, R): noise is drawn for R trials, and every n-th, from rank on, is taken;
+        None for R: for the trials at hand (for training on several processes).
         With self.recompute the states are None.
         """
         state = self.initial_state(inputs.shape[0]) if state is None else state
         noise = noise.transpose(0, 1) if torch.is_tensor(noise) else noise
         outputs, states = Sequence.apply(
-            inputs.transpose(0, 1).contiguous(), state, self._add_noise(noise, mirrored),
+            inputs.transpose(0, 1).contiguous(), state, self._add_noise(noise, mirrored, share),
             self.alpha, self.products or self.w_hh.dtype, self.recompute,
             self.w_ih, self.effective_w_hh(), self.b_hh, self.w_ho, self.b_ho,
         )  # fmt: skip

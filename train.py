@@ -9,8 +9,10 @@
 
 import csv
 import math
+import signal
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import matplotlib
@@ -29,6 +31,7 @@ from models import (
     read_checkpoint,
     save_checkpoint,
 )
+from parallel import add_up, any_of, join, leave, own_rows
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
@@ -42,9 +45,12 @@ def learning_rate(stage, update):
 
 
 def draw_trials(stage, task_config, batch_size, generator, device):
-    """A batch of the stage's trials on the device: inputs (B, T, 2), target (B, T, 1), periods.
+    """A batch of the stage's trials on the device: inputs (B, T, 2), target (B, T, 1), weights (B,)
 
-    With mirrored noise the second half of the batch repeats the trials of the first.
+    With mirrored noise the second half of the batch repeats the trials of the first. The weights
+    are what the trials count in the loss: in proportion to the period to a power, 1 together. A
+    beat that drifts by the same share of its period is as costly in a second of silence as it has
+    cycles, so with power 0 the slow tempos are learned last and worst.
     """
     copies = 2 if stage["mirrored_noise"] else 1
     inputs, target, periods = task.draw_trials(
@@ -52,37 +58,39 @@ def draw_trials(stage, task_config, batch_size, generator, device):
         stage["silent_periods"], stage["dt"], task_config, generator,
     )  # fmt: skip
     inputs, target = inputs.repeat(copies, 1, 1), target.repeat(copies, 1, 1)
-    return inputs.to(device), target.to(device), periods.repeat(copies)
+    weights = (periods ** stage["period_weight"]).float().repeat(copies)
+    return inputs.to(device), target.to(device), (weights / weights.sum()).to(device)
 
 
-def weighted_loss(outputs, target, periods, power):
-    """Mean squared error (B, T, 1), a trial counting in proportion to its period to a power.
-
-    A beat that drifts by the same share of its period is as costly in a second of silence as it has
-    cycles, so with power 0 the slow tempos are learned last and worst.
-    """
-    weights = (periods**power).to(outputs)
-    return weights @ (outputs - target).square().mean(dim=(1, 2)) / weights.sum()
+def weighted_loss(outputs, target, weights):
+    """Squared error of outputs (B, T, 1), mean over time, weighted over the trials."""
+    return weights @ (outputs - target).square().mean(dim=(1, 2))
 
 
 @torch.no_grad()
-def validate(model, inputs, target, periods, stage):
+def validate(model, inputs, target, weights, stage):
     """Loss on a fixed batch with fixed recurrent noise and no input noise."""
     noise = torch.Generator(inputs.device).manual_seed(stage["seed"])
     outputs, _ = model(inputs, noise=noise, mirrored=stage["mirrored_noise"])
-    return weighted_loss(outputs, target, periods, stage["period_weight"]).item()
+    return weighted_loss(outputs, target, weights).item()
 
 
-def update_weights(model, optimizer, inputs, target, periods, noise, stage):
-    """One step of gradient descent on the loss of a batch; returns the loss.
+def update_weights(model, optimizer, inputs, target, weights, noise, stage, rank=0, n_ranks=1):
+    """One step of gradient descent on the loss of a batch, of which this process takes its trials.
 
-    Where the gradient is not finite the weights stay as they are, and the loss returned is NaN.
+    Returns the loss. Where the gradient is not finite the weights of the network stay as they are,
+    and the loss returned is NaN.
     """
-    inputs = model.noisy_inputs(inputs, noise)
-    outputs, _ = model(inputs, noise=noise, mirrored=stage["mirrored_noise"])
-    loss = weighted_loss(outputs, target, periods, stage["period_weight"])
+    copies = 2 if stage["mirrored_noise"] else 1
+    batch = (model.noisy_inputs(inputs, noise), target, weights)
+    inputs, target, weights = (own_rows(tensor, rank, n_ranks, copies) for tensor in batch)
+    share = rank, n_ranks, len(batch[0]) // copies
+    outputs, _ = model(inputs, noise=noise, mirrored=stage["mirrored_noise"], share=share)
+    loss = weighted_loss(outputs, target, weights)
     optimizer.zero_grad()
     loss.backward()
+    loss = loss.detach()
+    add_up([loss, *(parameter.grad for parameter in model.parameters())])
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), stage["max_grad_norm"])
     if not norm.isfinite():
         return math.nan
@@ -90,11 +98,14 @@ def update_weights(model, optimizer, inputs, target, periods, noise, stage):
     return loss.item()
 
 
-def train_stage(model, optimizer, stage, task_config, generator, noise, progress, on_update):
+def train_stage(
+    model, stage, progress, optimizer, task_config, generator, noise, on_update, ranks
+):  # fmt: skip
     """Train at one dt and one level of recurrent noise, on from progress["update"].
 
     Keeps progress up to date and calls on_update(learning rate, loss, validation loss or None)
-    after each update. Ends with the weights of the lowest validation loss.
+    after each update. Ends with the weights of the lowest validation loss. ranks: (rank, number)
+    of the processes that share the batches.
     """
     model.dt = stage["dt"]
     model.sigma_rec = model.arguments.get("sigma_rec", 0.0) * stage["noise_scale"]
@@ -113,7 +124,7 @@ def train_stage(model, optimizer, stage, task_config, generator, noise, progress
         for group in optimizer.param_groups:
             group["lr"] = rate
         trials = draw_trials(stage, task_config, stage["batch_size"], generator, device)
-        loss = update_weights(model, optimizer, *trials, noise, stage)
+        loss = update_weights(model, optimizer, *trials, noise, stage, *ranks)
         validation_loss = None
         at_end = progress["update"] == stage["epochs"]
         if at_end or progress["update"] % stage["validation_every"] == 0:
@@ -127,10 +138,10 @@ def train_stage(model, optimizer, stage, task_config, generator, noise, progress
     model.products, model.recompute = None, False
 
 
-def train(model, optimizer, stages, task_config, generator, noise, progress, on_update):
-    """Train through all stages, on from where `progress` says."""
+def train(model, stages, progress, *args):
+    """Train through all stages, on from where `progress` says; args: as in `train_stage`."""
     for stage in stages[progress["stage"] :]:
-        train_stage(model, optimizer, stage, task_config, generator, noise, progress, on_update)
+        train_stage(model, stage, progress, *args)
         progress.update(stage=progress["stage"] + 1, validation_loss=progress["best_loss"])
         progress.update(update=0, best_loss=math.inf, best_weights=None)
 
@@ -227,6 +238,7 @@ def judge_network(model, config):
 
 def main(config_path=None, device="auto", resume=False, **flags):
     # config
+    ranks = rank, n_ranks = join()
     device = pick_device(device)
     config, state = starting_point(config_path, flags, resume, device)
     stages, training = configuration.stages(config), config["training"]
@@ -254,7 +266,7 @@ def main(config_path=None, device="auto", resume=False, **flags):
     began = saved = time.time()
     began -= log[-1][-1] if log else 0
     n_updates = sum(stage["epochs"] for stage in stages)
-    bar = tqdm(total=n_updates, initial=len(log), unit="update", disable=len(log) == n_updates)
+    bar = tqdm(total=n_updates, initial=len(log), unit="update", disable=rank > 0)
 
     def save():
         save_state(state_path, model, optimizer, generator, noise, progress, config)
@@ -270,20 +282,31 @@ def main(config_path=None, device="auto", resume=False, **flags):
         log.append((update, stage, rate, loss, validation_loss, time.time() - began))
         bar.set_postfix(stage=stage, loss=f"{loss:.4f}", best=f"{progress['best_loss']:.4f}")
         bar.update()
-        if signals or time.time() - saved >= training["save_seconds"]:
+        stop = any_of(signals, device)
+        if rank == 0 and (stop or time.time() - saved >= training["save_seconds"]):
             save()
             saved = time.time()
-        if signals:
+        if stop:
             bar.close()
-            print(f"stopped after update {update}; go on with --resume", file=sys.stderr)
-            sys.exit(128 + signals[0])
+            if rank == 0:
+                print(f"stopped after update {update}; go on with --resume", file=sys.stderr)
+            sys.exit(128 + (signals or [signal.SIGTERM])[0])
 
     pictures = Path(config["plotting"]["folder"])
-    for path in (save_path, log_path, pictures / "Period.png"):
-        files.check_file(path)
-    with files.claimed(save_path), files.claimed(log_path):
+    with ExitStack() as claims:
+        if rank == 0:
+            for path in (save_path, log_path):
+                files.check_file(path)
+                claims.enter_context(files.claimed(path))
+            files.check_file(pictures / "Period.png")
         with files.held_signals() as signals:
-            train(model, optimizer, stages, config["task"], generator, noise, progress, on_update)
+            train(
+                model, stages, progress, optimizer, config["task"], generator, noise, on_update,
+                ranks,
+            )  # fmt: skip
+        leave()
+        if rank > 0:
+            return
         bar.close()
         save()  # so that a run stopped from here on is not trained again
         model.dt = config["model"]["dt"]

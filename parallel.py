@@ -1,0 +1,49 @@
+"""One training run on several processes, as torchrun starts them; without it, one process.
+
+    torchrun --nproc-per-node=2 train.py
+
+Every process draws the same seeded batch and the same noise and takes its own trials of them; the
+gradients are added up. So the update is that of one process, to rounding.
+"""
+
+import os
+
+import torch
+import torch.distributed as dist
+
+
+def join():
+    """(rank, number of processes) of this one, after it has joined the others."""
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        return 0, 1
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return dist.get_rank(), dist.get_world_size()
+
+
+def own_rows(tensor, rank, n_ranks, copies):
+    """This process's rows of a batch (B, ...), which consists of that many equal copies."""
+    return torch.cat([part[rank::n_ranks] for part in tensor.chunk(copies)])
+
+
+def add_up(tensors):
+    """Replace each tensor by its sum over all processes."""
+    if not dist.is_initialized():
+        return
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
+    dist.all_reduce(flat)
+    for tensor, total in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+        tensor.copy_(total.view_as(tensor))
+
+
+def any_of(flag, device):
+    """Whether the flag is set in any process, so that all stop after the same update."""
+    count = torch.tensor([float(bool(flag))], device=device)
+    add_up([count])
+    return bool(count.item())
+
+
+def leave():
+    if dist.is_initialized():
+        dist.destroy_process_group()
