@@ -125,13 +125,13 @@ def judge(rows, check):
 
     def accuracy(own, bound):
         worst = np.max(np.abs([row.error for row in own]))
-        return worst <= bound, share(worst), f"at most {bound:.2%}"
+        return worst <= bound, share(worst), f"at most {bound:.1%}"
 
     def regular(own):
         runs, beats = sum(r.runs for r in own), sum(r.beats for r in own)
         missed, extra = sum(r.missed for r in own), sum(r.extra for r in own)
-        reached = f"{beats} of {runs} runs beat, {missed} missed, {extra} extra"
-        return beats == runs and missed == extra == 0, reached, "all beat, none missed or extra"
+        reached = f"{beats}/{runs} beat, {missed} missed, {extra} extra"
+        return beats == runs and missed == extra == 0, reached, "all beat, 0 missed, 0 extra"
 
     findings = []
 
@@ -142,16 +142,16 @@ def judge(rows, check):
     add("ITI error, trained periods", *accuracy(clicked, check["max_error"]))
     add("taps in silence", *regular(clicked))
     cv = np.max([row.cv for row in clicked])
-    add("CV of ITIs", cv <= check["max_cv"], share(cv), f"at most {check['max_cv']:.2%}")
+    add("CV of ITIs", cv <= check["max_cv"], share(cv), f"at most {check['max_cv']:.1%}")
     sds = [row.sd_iti for row in clicked]
     rank = spearmanr([row.period for row in clicked], sds).statistic if len(sds) > 1 else np.nan
-    add("SD of ITIs against period", np.all(np.diff(sds) > 0), f"rank correlation {rank:.2f}", "1")
+    add("SD of ITIs against period", np.all(np.diff(sds) > 0), f"{rank:.2f}", "rank correlation 1")
     if others:
         add("ITI error, periods never trained", *accuracy(others, check["max_untrained_error"]))
         falling = np.diff([row.mean_iti for row in others]) > 0  # towards longer periods: rising
         add(
             "ITI falls as the cue rises", np.all(falling),
-            f"{falling.sum()} of {len(falling)} neighbours", "all",
+            f"{falling.sum()}/{len(falling)} pairs", "all neighbours",
         )  # fmt: skip
     add("ITI error, cue alone from rest", *accuracy(alone, check["max_error"]))
     add("taps, cue alone from rest", *regular(alone))
