@@ -5,6 +5,7 @@ PYTHON := .venv/bin/python
 figures: .venv/installed
 	$(PYTHON) drive_model_and_save_outputs.py --checkpoint shipped
 	$(PYTHON) plot_fig1.py --checkpoint shipped
+	$(PYTHON) plot_fig3.py
 	$(PYTHON) plot_fig5.py --checkpoint shipped
 	$(PYTHON) plot_cue_range.py --checkpoint shipped
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import diagram
 import equilibria
 import reduced_model
 from equilibria import Flow
@@ -181,3 +182,18 @@ def test_limit_cycle_of_the_reduced_model_against_a_long_run():
     rises = np.flatnonzero(x[1:] & ~x[:-1])
     assert period == pytest.approx(np.diff(rises).mean() * 1e-3, rel=1e-3)
     assert reduced_model.limit_cycle(1.8, 0.0) is None
+
+
+def test_growth_law_and_equilibria_at_a_cue():
+    distance = np.geomspace(1e-6, 1e-2, 17)
+    law = diagram.growth_law(np.column_stack([distance, 0.3 * distance**-0.5]))
+    assert law["exponent"] == pytest.approx(-0.5) and law["square_root_misfit"] < 1e-9
+    law = diagram.growth_law(np.column_stack([distance, 1 - 0.3 * np.log(distance)]))
+    assert -0.15 < law["exponent"] < 0 and law["logarithm_misfit"] < 1e-9
+    assert law["square_root_misfit"] > 0.01
+    flow = one_variable(lambda x, p: p + x**2, lambda x, p: 2 * x)
+    branch = equilibria.whole_branch(flow, np.array([-1.0]), -1.0, (-1, 1), 0.05, 1.0)
+    curves = [diagram.curve(branch, branch.x[:, 0])]
+    (low, high), none = diagram.equilibria_at(curves, -0.25), diagram.equilibria_at(curves, 0.1)
+    assert low == (pytest.approx(-0.5, abs=1e-2), "stable node")
+    assert high == (pytest.approx(0.5, abs=1e-2), "saddle") and none == []

@@ -1,5 +1,6 @@
 """Every script end to end on a tiny network, from an empty folder; and a user's mistakes."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,17 @@ def test_figure_5_of_the_shipped_network(tmp_path):
     assert (tmp_path / "fig5_plotting" / "fig_5b.png").exists()
 
 
+def test_figure_3(tmp_path):
+    coarse = "--fig3.n_cycles 4 --fig3.n_distances 5 --fig3.step 0.1".split()
+    done = run(tmp_path, "plot_fig3.py", "--fig3.onset_distances", "[1e-3,1e-1]", *coarse)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "fig3_plotting" / "fig_3.png").exists()
+    found = json.loads((tmp_path / "fig3_plotting" / "reduced_model.json").read_text())
+    assert found["onset_cue"] == pytest.approx(0.189940, abs=1e-6)
+    assert found["hopf_cue"] == pytest.approx(1.581202, abs=1e-6)
+    assert found["period_ms"]["0.5"] == pytest.approx(83.567, abs=1e-3)
+
+
 def test_same_seed_same_network(tmp_path):
     for name in ("a", "b"):
         save_to = ["--training.save_path", f"{name}.pth"]
@@ -95,7 +107,7 @@ def test_mistakes_are_one_line(tmp_path, flags, words):
 @pytest.mark.parametrize(
     "script",
     ["train.py", "drive_model_and_save_outputs.py"]
-    + ["plot_fig1.py", "plot_fig5.py", "plot_cue_range.py"],
+    + ["plot_fig1.py", "plot_fig3.py", "plot_fig5.py", "plot_cue_range.py"],
 )
 def test_help_lists_every_key(tmp_path, script):
     done = run(tmp_path, script, "--help")
