@@ -9,13 +9,13 @@ from collections import namedtuple
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from equilibria import CLASSES, classify
+from equilibria import CLASSES, classify, flow_growth
 
 # curves: [(cue (P,), z (P,), names of classes (P,))], one a branch; points: [(Bifurcation, z)];
 # cycles (C, 4), rising in the cue: cue, lowest z, highest z, period [s]; silent: cues where a
 # cycle was looked for, from one close by, and none was found; onset (M, 2): distance of the cue
-# from the fold where the cycle begins, period [s]
-Diagram = namedtuple("Diagram", "curves points cycles silent onset")
+# from the fold where the cycle begins, period [s]; small (S, 4): like cycles, a second, smaller one
+Diagram = namedtuple("Diagram", "curves points cycles silent onset small")
 
 STYLES = {  # red: stable; black: not
     "stable node": dict(color="#D62728", ls="-", lw=2.6),
@@ -24,13 +24,22 @@ STYLES = {  # red: stable; black: not
     "unstable node": dict(color="black", ls="--", lw=1.4),
     "unstable spiral": dict(color="black", ls="-", lw=1.4),
 }
-CYCLE_COLOUR = "#009E73"
+SMOOTH = 1e-3  # [1/s] a growth rate that passes 0 in smaller steps than this does not jump
+CYCLE_COLOUR, SMALL_COLOUR = "#009E73", "#CC79A7"
 MARKERS = {"fold": "s", "Hopf": "D", "branch point": "^"}
 
 
-def curve(branch, z):
-    """A branch as a curve of a `Diagram`: z (P,) is what is drawn of its points."""
-    return branch.p, z, np.array([classify(own) for own in branch.eigenvalues])
+def curve(branch, read, found, growth=flow_growth):
+    """A branch as a curve of a `Diagram`, `found` its `bifurcations` put in as points of their own.
+
+    read: states (P, N) -> z (P,), what is drawn of them. From each point to the next the class is
+    that of the first.
+    """
+    names = np.array([classify(own, growth) for own in branch.eigenvalues])
+    at = np.array([q.index + 1 for q in found], dtype=int)
+    x = np.insert(branch.x, at, np.reshape([q.x for q in found], (-1, branch.x.shape[1])), axis=0)
+    p = np.insert(branch.p, at, [q.p for q in found])
+    return p, read(x), np.insert(names, at, names[at])
 
 
 def equilibria_at(curves, cue):
@@ -39,99 +48,182 @@ def equilibria_at(curves, cue):
     for p, z, names in curves:
         for i in np.flatnonzero((p[:-1] <= cue) != (p[1:] <= cue)):
             part = (cue - p[i]) / (p[i + 1] - p[i])
-            found.append((float(z[i] + part * (z[i + 1] - z[i])), str(names[i + (part > 0.5)])))
+            found.append((float(z[i] + part * (z[i + 1] - z[i])), str(names[i])))
     return sorted(found)
 
 
-def growth_law(onset):
-    """How the period grows towards the onset (M, 2): {name: value}.
+def local_exponents(onset):
+    """Slope of log period against log distance in each decade of onset (M, 2), the nearest first.
 
-    exponent: the slope of log period against log distance over the nearest decade; a saddle and a
-    node that meet smoothly give -1/2, at a kink they give 0. The misfits are the RMS of what is
-    left, as a share of the mean period, of a + b / sqrt(distance) and of a - b ln(distance) over
-    the nearest two decades.
+    Where a saddle and a node meet smoothly it tends to -1/2. Where they meet at a kink, it falls
+    back to 0, since the period then grows as -log(distance).
     """
-    distance, period = onset[np.argsort(onset[:, 0])].T if len(onset) else (np.array([]),) * 2
-    if len(distance) < 4:
-        return {"exponent": np.nan, "square_root_misfit": np.nan, "logarithm_misfit": np.nan}
-    near = distance <= 10.001 * distance[0]
-    slope = np.polyfit(np.log(distance[near]), np.log(period[near]), 1)[0]
-    near = distance <= 100.01 * distance[0]
-    law = {"exponent": float(slope)}
-    for name, of in (("square_root", lambda d: d**-0.5), ("logarithm", np.log)):
-        fit = np.polyfit(of(distance[near]), period[near], 1)
-        left = period[near] - np.polyval(fit, of(distance[near]))
-        law[f"{name}_misfit"] = float(np.sqrt(np.mean(left**2)) / period[near].mean())
-    return law
+    if len(onset) < 2:
+        return []
+    distance, period = onset[np.argsort(onset[:, 0])].T
+    decades = np.floor(np.log10(distance / distance[0]) + 1e-9).astype(int)
+    slopes = []
+    for decade in range(decades.max() + 1):
+        own = (decades == decade) | np.isclose(distance, distance[0] * 10.0 ** (decade + 1))
+        if own.sum() > 1:
+            slope = np.polyfit(np.log(distance[own]), np.log(period[own]), 1)[0]
+            slopes.append(float(slope))
+    return slopes
 
 
 def describe(diagram):
-    """What the diagram says, in the same words for every model: {measure: value}."""
+    """What the diagram holds, in the same words for every model: {measure: value}."""
     curves, cycles = diagram.curves, diagram.cycles
-    low, high = min(p.min() for p, _, _ in curves), max(p.max() for p, _, _ in curves)
-    edge = 1e-9 * (high - low)
-
-    def named(cue):
-        return [name for _, name in equilibria_at(curves, cue)]
-
+    folds, hopfs = ([q for q, _ in diagram.points if q.kind == k] for k in ("fold", "Hopf"))
     result = {
         "branches": len(curves),
-        "equilibria at the lowest cue": named(low + edge),
-        "equilibria at the highest cue": named(high - edge),
-        "folds": [q.p for q, _ in diagram.points if q.kind == "fold"],
-        "Hopf points": [q.p for q, _ in diagram.points if q.kind == "Hopf"],
-        "Hopf period [ms]": [1000 / q.frequency for q, _ in diagram.points if q.kind == "Hopf"],
-        **growth_law(diagram.onset),
+        "folds": [q.p for q in folds],
+        "Hopf points": [q.p for q in hopfs],
+        "periods at the Hopf points [ms]": [1000 / q.frequency for q in hopfs],
+        "rates at the folds [1/s]": [q.rates for q in folds],
+        "local exponents": local_exponents(diagram.onset),
+        "cycle from, to": None,
     }
     if len(cycles) == 0:
-        return {**result, "oscillates": None}
-    first, last = cycles[0], cycles[-1]
-    height = cycles[:, 2] - cycles[:, 1]
-    real = cycles[height > 0, 0]  # the last may be the Hopf point, where the cycle has shrunk to 0
-    both = [cue for cue in real if any(n.startswith("stable") for n in named(cue))]
-    middle = cycles[len(cycles) // 2, 0]
+        return result
+    cue, low, high, period = cycles.T
+    below, above = (
+        [c for c in diagram.silent if k * (c - cue[len(cue) // 2]) > 0] for k in (-1, 1)
+    )
+    begins = [max(below, default=-np.inf), cue[0]]  # no cycle at the first, a cycle at the second
+    ends = [cue[-1], min(above, default=np.inf)]
+    beside = {
+        c: [name for _, name in equilibria_at(curves, c)] for c in cue[high > low]
+    }  # the last may be the Hopf point itself, where the cycle has shrunk to 0
+    stable = [c for c, names in beside.items() if any(n.startswith("stable") for n in names)]
     return {
         **result,
-        "oscillates": [first[0], last[0]],
-        "equilibria in the middle of it": named(middle),
-        "cycle beside a stable equilibrium": [min(both), max(both)] if both else None,
-        "longest period [ms]": 1000 * cycles[:, 3].max(),
-        "period at the end [ms]": 1000 * last[3],
-        "period falls": f"{(np.diff(cycles[:, 3]) < 0).sum()} of {len(cycles) - 1} steps",
-        "height at the end, of the largest": height[-1] / height.max(),
+        "cycle from, to": [cue[0], cue[-1]],
+        "it begins between": begins,
+        "it ends between": ends,
+        "begins at a fold": next((q.p for q in folds if begins[0] <= q.p <= begins[1]), None),
+        "ends at a Hopf point": next((q.p for q in hopfs if ends[0] <= q.p <= ends[1]), None),
+        "equilibria just below it": [name for _, name in equilibria_at(curves, begins[0])],
+        "equilibria in its middle": beside[cue[len(cue) // 2]],
+        "equilibria just above it": [name for _, name in equilibria_at(curves, ends[1])],
+        "beside a stable equilibrium": [min(stable), max(stable)] if stable else None,
+        "longest and last period [ms]": [1000 * period.max(), 1000 * period[-1]],
+        "steps in which the period falls": [int((np.diff(period) < 0).sum()), len(cue) - 1],
+        "small cycle from, to": diagram.small[[0, -1], 0].tolist() if len(diagram.small) else None,
+        "height at the end, of the largest": float((high - low)[-1] / (high - low).max()),
     }
 
 
-def draw_equilibria(axes, diagram, label):
-    """Equilibria, red where stable, and the lowest and highest z of the cycle, against the cue."""
-    used = set()
+def answers(found):
+    """What `describe` found, as answers to the questions of the paper: {question: (word, detail)}.
+
+    Two models agree on a question where the words are the same.
+    """
+    if found["cycle from, to"] is None:
+        return {"does it oscillate?": ("no", "")}
+    begins, ends, beside = (
+        found[k] for k in ("it begins between", "it ends between", "beside a stable equilibrium")
+    )
+    fell, steps = found["steps in which the period falls"]
+    height = found["height at the end, of the largest"]
+
+    fold = found["begins at a fold"]
+    rates = (
+        found["rates at the folds [1/s]"][found["folds"].index(fold)]
+        if fold is not None
+        else (np.nan,) * 2
+    )
+    smooth = max(np.abs(rates)) < SMOOTH
+    slopes = ", ".join(f"{slope:.2f}" for slope in found["local exponents"])
+
+    def listed(name):
+        words = [name.split()[0] for name in found[name]]
+        return ", ".join(words) or "none in range", ", ".join(found[name])
+
+    def between(cues):
+        return f"between cue {cues[0]:.5g} and {cues[1]:.5g}"
+
+    return {
+        "does it oscillate?": ("yes", ""),
+        "equilibria just below the onset": listed("equilibria just below it"),
+        "does it begin where a saddle and a node meet?": (
+            "no" if fold is None else "yes",
+            between(begins) if fold is None else f"fold at {fold:.6f}",
+        ),
+        "does a growth rate pass through 0 there?": (
+            "yes" if smooth else "no, it jumps", f"from {rates[0]:.3g} to {rates[1]:.3g} 1/s",
+        ),
+        "so how does the period grow in the end?": (
+            "as 1 / sqrt(distance)" if smooth else "as -log(distance)",
+            f"exponents seen, a decade each, the nearest first: {slopes or 'none'}",
+        ),
+        "does the period fall as the cue rises?": (
+            "always" if fell == steps else "not always", f"in {fell} of {steps} steps",
+        ),
+        "equilibria inside the cycle": listed("equilibria in its middle"),
+        "does it end at a Hopf point?": (
+            "yes" if found["ends at a Hopf point"] is not None else "no",
+            f"Hopf {', '.join(f'{p:.5f}' for p in found['Hopf points']) or 'none'}; "
+            f"the cycle ends {between(ends)}",
+        ),
+        "has the cycle shrunk to nothing there?": (
+            "yes" if height < 0.05 else "no", f"{height:.0%} of its largest height",
+        ),
+        "is it ever beside a stable equilibrium?": (
+            ("yes", between(beside)) if beside else ("no", "")
+        ),
+        "equilibria just above the end": listed("equilibria just above it"),
+        "branches of equilibria": (str(found["branches"]), ""),
+    }  # fmt: skip
+
+
+def agreement(reduced, trained):
+    """The answers of two models side by side: rows (question, first, second, whether they agree)"""
+    rows = []
+    for question in dict.fromkeys([*reduced, *trained]):
+        a, b = (own.get(question, ("no oscillation", "")) for own in (reduced, trained))
+        both = [f"{word} ({detail})" if detail else word for word, detail in (a, b)]
+        rows.append((question, *both, a[0] == b[0]))
+    return rows
+
+
+def draw_equilibria(axes, diagram, label, numbers=True):
+    """Equilibria, red where stable, and the lowest and highest z of the cycle, against the cue.
+
+    numbers: write the cue beside each bifurcation.
+    """
     for p, z, names in diagram.curves:
         cuts = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1), len(p)]
         for a, b in zip(cuts[:-1], cuts[1:], strict=True):
-            axes.plot(p[a : b + 1], z[a : b + 1], **STYLES[names[a]])
-            used.add(names[a])
-    cycles = diagram.cycles
-    if len(cycles):
-        for column in (1, 2):
-            axes.plot(cycles[:, 0], cycles[:, column], color=CYCLE_COLOUR, lw=2)
-        used.add("cycle: lowest, highest")
+            axes.plot(p[a : b + 1], z[a : b + 1], **STYLES[names[a]], label=names[a])
+    cue, low, high = diagram.cycles.T[:3] if len(diagram.cycles) else np.empty((3, 0))
+    axes.plot(cue, low, cue, high, color=CYCLE_COLOUR, lw=2, label="cycle: lowest, highest z")
+    if len(diagram.small):
+        axes.fill_between(
+            *diagram.small.T[:3], color=SMALL_COLOUR, lw=2, label="a second, small cycle"
+        )
     for point, z in diagram.points:
         axes.plot(
             point.p, z, MARKERS[point.kind], ms=7, mfc="white", mec="black", mew=1.3, zorder=5,
+            label=point.kind,
         )  # fmt: skip
-        side = dict(xytext=(0, -16), ha="center") if point.kind == "Hopf" else dict(xytext=(7, 5))
-        axes.annotate(
-            f"{point.p:.4f}", (point.p, z), textcoords="offset points", fontsize=9, **side
-        )
-        used.add(point.kind)
-    marks = dict(ls="", ms=7, mfc="white", mec="black", mew=1.3)
-    styles = {name: STYLES[name] for name in CLASSES}
-    styles["cycle: lowest, highest"] = dict(color=CYCLE_COLOUR, lw=2)
-    styles |= {kind: dict(marker=marker, **marks) for kind, marker in MARKERS.items()}
-    for name, style in styles.items():
-        if name in used:
-            axes.plot([], [], label=name, **style)
+        if numbers:
+            side = dict(xytext=(7, 5), ha="left")
+            if point.kind == "Hopf":
+                side = dict(xytext=(0, -16), ha="center")
+            text = f"{point.p:.4f}"
+            axes.annotate(text, (point.p, z), textcoords="offset points", fontsize=9, **side)
     axes.set(xlabel="context cue", ylabel=label)
+
+
+def legend_of(*all_axes):
+    """Handles by name, each name once, of `draw_equilibria` in one or more axes, in one order."""
+    found = {}
+    for axes in all_axes:
+        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(name, handle)
+    order = [name for name in CLASSES if name in found]
+    return {name: found[name] for name in [*order, *(n for n in found if n not in order)]}
 
 
 def draw_period(axes, diagram, cues):
@@ -147,15 +239,28 @@ def draw_period(axes, diagram, cues):
 
 
 def draw_onset(axes, diagram):
-    """Period against the distance of the cue from the onset, both on log scales; slope -1/2."""
-    if len(diagram.onset):
-        distance, period = diagram.onset.T
-        axes.loglog(distance, 1000 * period, "o-", color=CYCLE_COLOUR, ms=3.5, lw=1)
-        ideal = 1000 * period[distance.argmin()] * (distance / distance.min()) ** -0.5
-        seen = ideal > 500 * period.min()
-        axes.loglog(distance[seen], ideal[seen], color="black", lw=1, ls="--", label="slope -1/2")
-        plain_log(axes.yaxis)
+    """Period against the distance of the cue from the onset, both on log scales; slope -1/2.
+
+    Where the growth rates at the fold jump from -a to b, also what a kink gives in the end,
+    constant - (1 / a + 1 / b) ln(distance).
+    """
     axes.set(xlabel="cue - onset", ylabel="period [ms]")
+    if len(diagram.onset) == 0:
+        return
+    distance, period = diagram.onset[np.argsort(diagram.onset[:, 0])].T
+    axes.loglog(distance, 1000 * period, "o-", color=CYCLE_COLOUR, ms=3.5, lw=1)
+    ratio = distance / distance[0]
+    onset = diagram.cycles[0, 0]
+    folds = [q for q, _ in diagram.points if q.kind == "fold"]
+    rates = min(folds, key=lambda q: abs(q.p - onset)).rates
+    lines = [("slope -1/2", "--", period[0] * ratio**-0.5)]
+    if max(np.abs(rates)) > SMOOTH:
+        per_e_fold = np.sum(1 / np.abs(rates))
+        lines.append(("kink: -log", ":", period[0] - per_e_fold * np.log(ratio)))
+    for name, style, line in lines:
+        seen = line > period.min() / 2
+        axes.plot(distance[seen], 1000 * line[seen], color="black", lw=1.2, ls=style, label=name)
+    plain_log(axes.yaxis)
 
 
 def plain_log(axis):

@@ -17,8 +17,10 @@ from scipy.optimize import brentq
 Flow = namedtuple("Flow", "f jacobian by_parameter")
 # x (P, N), p (P,), eigenvalues (P, N); tangents (P, N + 1) in scaled (x, p); steps (P - 1,)
 Branch = namedtuple("Branch", "x p eigenvalues tangents steps scale")
-# kind: fold, Hopf or branch point; frequency [Hz] of the pair that crosses, 0 for a real eigenvalue
-Bifurcation = namedtuple("Bifurcation", "kind p x frequency unstable_before unstable_after")
+# kind: fold, Hopf or branch point, between points `index` and index + 1 of the branch; frequency
+# [Hz] of the pair that crosses, 0 for a real eigenvalue; rates [1/s]: the growth rate that changes
+# its sign, just before and just after: both near 0, unless f has a kink there
+Bifurcation = namedtuple("Bifurcation", "kind p x frequency rates index")
 
 CLASSES = ("stable node", "stable spiral", "saddle", "unstable node", "unstable spiral")
 
@@ -211,7 +213,8 @@ def bifurcations(flow, branch, growth=flow_growth, tolerance=1e-10):
 
     One real eigenvalue: a fold where p turns back, else a branch point. A pair: a Hopf point.
     Each is located along the branch to `tolerance` of its arclength. Where f has kinks,
-    eigenvalues jump, and the point is the kink where they do.
+    eigenvalues jump, and the point is the kink where they do. Two that undo each other between two
+    points of the branch are not seen.
     """
     n_unstable = (growth(branch.eigenvalues) > 0).sum(axis=1)
     found = []
@@ -245,5 +248,6 @@ def bifurcations(flow, branch, growth=flow_growth, tolerance=1e-10):
                 kind, frequency = "Hopf", float(abs(value.imag) / (2 * np.pi))
             else:
                 continue  # the other one of the pair
-            found.append(Bifurcation(kind, float(p), x, frequency, int(before), int(after)))
+            rates = rate(length - 2 * tolerance, k), rate(length + 2 * tolerance, k)
+            found.append(Bifurcation(kind, float(p), x, frequency, rates, int(i)))
     return found

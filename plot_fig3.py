@@ -11,7 +11,7 @@ import numpy as np
 
 import config as configuration
 import reduced_model
-from diagram import describe, draw_equilibria, draw_onset, draw_period
+from diagram import describe, draw_equilibria, draw_onset, draw_period, legend_of
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
@@ -44,7 +44,8 @@ def draw(runs, diagram, cycles, period_cues):
     period.set_title("Period")
     draw_equilibria(equilibria, diagram, "z (inter-tap-I)")
     equilibria.set_title("Equilibria and cycle")
-    equilibria.legend(fontsize=8, loc="lower right")
+    legend = legend_of(equilibria)
+    equilibria.legend(legend.values(), legend, fontsize=8, loc="lower right")
     for colour, (cue, (seconds, states)) in zip(colours, cycles.items(), strict=True):
         plane.plot(states[:, 0], states[:, 2], color=colour, lw=1.8, label=f"cue {cue:g}")
         if period_cues[0] <= cue <= period_cues[1]:
@@ -73,7 +74,7 @@ def main(config_path=None, **flags):
     result = {
         "onset_cue": onset,
         "hopf_cue": hopf,
-        "onset_exponent": said["exponent"],
+        "onset_exponent": said["local exponents"][0],
         "period_ms": {f"{cue:g}": 1000 * seconds for cue, (seconds, _) in cycles.items()},
         "no_cycle_at": diagram.silent,
         "onset_distance_and_period_ms": [[d, 1000 * s] for d, s in diagram.onset],

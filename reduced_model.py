@@ -86,12 +86,13 @@ def diagram(own):
     own: the config's section fig3. Returns the diagram and {cue: (period [s], states (T, 3))}.
     The equilibria are followed from where START runs to at the two ends of own["cues"].
     """
-    branches, points = [], []
+    branches, found = [], []
     for cue in own["cues"]:
         x = newton(FLOW, simulate(cue, SETTLE_SECONDS).y[:, -1], cue)
         if not any(holds(branch, FLOW, x, cue) for branch in branches):
             branches.append(whole_branch(FLOW, x, cue, own["cues"], own["step"], SCALE))
-            points += bifurcations(FLOW, branches[-1])
+            found.append(bifurcations(FLOW, branches[-1]))
+    points = [q for own_points in found for q in own_points]
     (onset,) = [q.p for q in points if q.kind == "fold"]
     (hopf,) = [q for q in points if q.kind == "Hopf"]
     (inner,) = [b for b in branches if np.ptp(b.p) == np.ptp(own["cues"])]  # inside the cycle
@@ -123,9 +124,10 @@ def diagram(own):
     ]
     rows.append([hopf.p, hopf.x[2], hopf.x[2], 1 / hopf.frequency])
     return Diagram(
-        [curve(b, b.x[:, 2]) for b in branches],
+        [curve(b, lambda x: x[:, 2], q) for b, q in zip(branches, found, strict=True)],
         [(q, float(q.x[2])) for q in points],
         np.array(rows),
         silent,
         np.array([[cue - onset, period] for cue, (period, _) in near.items()]),
+        np.empty((0, 4)),
     ), cycles(own["cycle_cues"])

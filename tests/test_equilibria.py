@@ -50,6 +50,7 @@ def test_fold_of_the_saddle_node_normal_form():
     assert list(branch.p[[0, -1]]) == [-1, -1] and np.prod(branch.x[[0, -1]]) < 0
     (fold,) = equilibria.bifurcations(flow, branch)
     assert fold.kind == "fold" and abs(fold.p - 0.3) < 1e-9 and abs(fold.x[0]) < 1e-6
+    assert max(np.abs(fold.rates)) < 1e-6
     stable = branch.x[:, 0] < 0
     names = {equilibria.classify(e) for e in branch.eigenvalues[stable]}
     assert names == {"stable node"}
@@ -62,6 +63,7 @@ def test_a_sharp_corner_is_a_fold():
     assert list(branch.p[[0, -1]]) == [-1, -1] and np.prod(branch.x[[0, -1]]) < 0
     (fold,) = equilibria.bifurcations(flow, branch)
     assert fold.kind == "fold" and abs(fold.p - 0.3) < 1e-6
+    assert sorted(fold.rates) == pytest.approx([-20, 20])
 
 
 def test_a_transcritical_point_is_no_fold():
@@ -184,16 +186,22 @@ def test_limit_cycle_of_the_reduced_model_against_a_long_run():
     assert reduced_model.limit_cycle(1.8, 0.0) is None
 
 
-def test_growth_law_and_equilibria_at_a_cue():
-    distance = np.geomspace(1e-6, 1e-2, 17)
-    law = diagram.growth_law(np.column_stack([distance, 0.3 * distance**-0.5]))
-    assert law["exponent"] == pytest.approx(-0.5) and law["square_root_misfit"] < 1e-9
-    law = diagram.growth_law(np.column_stack([distance, 1 - 0.3 * np.log(distance)]))
-    assert -0.15 < law["exponent"] < 0 and law["logarithm_misfit"] < 1e-9
-    assert law["square_root_misfit"] > 0.01
+def test_local_exponents():
+    distance = np.geomspace(1e-6, 1e-2, 9)
+    slopes = diagram.local_exponents(np.column_stack([distance, 0.3 * distance**-0.5]))
+    np.testing.assert_allclose(slopes, [-0.5] * 4)
+    slopes = diagram.local_exponents(np.column_stack([distance, 1 - 0.3 * np.log(distance)]))
+    assert len(slopes) == 4 and np.all(np.diff(slopes) < 0) and slopes[0] > -0.08
+    assert diagram.local_exponents(np.empty((0, 2))) == []
+
+
+def test_equilibria_at_a_cue_have_their_class_right_up_to_the_bifurcation():
     flow = one_variable(lambda x, p: p + x**2, lambda x, p: 2 * x)
     branch = equilibria.whole_branch(flow, np.array([-1.0]), -1.0, (-1, 1), 0.05, 1.0)
-    curves = [diagram.curve(branch, branch.x[:, 0])]
-    (low, high), none = diagram.equilibria_at(curves, -0.25), diagram.equilibria_at(curves, 0.1)
-    assert low == (pytest.approx(-0.5, abs=1e-2), "stable node")
-    assert high == (pytest.approx(0.5, abs=1e-2), "saddle") and none == []
+    found = equilibria.bifurcations(flow, branch)
+    curves = [diagram.curve(branch, lambda x: x[:, 0], found)]
+    for p in (-0.25, -1e-9):
+        low, high = diagram.equilibria_at(curves, p)
+        assert low == (pytest.approx(-np.sqrt(-p), abs=1e-2), "stable node")
+        assert high == (pytest.approx(np.sqrt(-p), abs=1e-2), "saddle")
+    assert diagram.equilibria_at(curves, 0.1) == []

@@ -13,6 +13,12 @@ import config as configuration
 HOME = Path(__file__).parents[1]
 TINY = "--model.hidden_dim 40 --training.batch_size 4 --training.epochs 3".split()
 TINY += "--check.noise_runs 1 --check.untrained_periods 3".split()
+SHORT_DIAGRAM = (
+    "--bifurcation.n_cycles 3 --bifurcation.keep_seconds 1 --bifurcation.n_edge 2".split()
+)
+SHORT_DIAGRAM += "--bifurcation.settle_seconds 1 --bifurcation.onset_seconds 2".split()
+SHORT_DIAGRAM += "--bifurcation.small_seconds 1 --fig3.n_cycles 3 --fig3.n_distances 4".split()
+SHORT_DIAGRAM += ["--fig3.onset_distances", "[1e-3,1e-1]"]
 
 
 def run(folder, script, *flags):
@@ -43,6 +49,11 @@ def test_the_chain(tmp_path, kind):
     )
     assert done.returncode == 0 and "0 of 3 cues beat" in done.stdout, done.stderr
     assert (tmp_path / "cue_range_plotting" / "ITI_against_cue.png").exists()
+    done = run(tmp_path, "plot_bifurcation.py", *SHORT_DIAGRAM)
+    assert done.returncode == 0 and "trained: no" in done.stdout, done.stderr
+    assert (tmp_path / "bifurcation_plotting" / "bifurcation.png").exists()
+    kept = json.loads((tmp_path / "bifurcation_plotting" / "bifurcation.json").read_text())
+    assert kept["found"]["trained"]["branches"] >= 1 and not kept["cycle_cue_low_high_period_ms"]
     done = run(tmp_path, "benchmarks/seeds.py", "best_model.pth")
     assert done.returncode == 0 and "| **0/7 beat" in done.stdout, done.stderr
     done = run(tmp_path, "plot_fig5.py")  # a network of three updates does not beat
@@ -107,7 +118,7 @@ def test_mistakes_are_one_line(tmp_path, flags, words):
 @pytest.mark.parametrize(
     "script",
     ["train.py", "drive_model_and_save_outputs.py"]
-    + ["plot_fig1.py", "plot_fig3.py", "plot_fig5.py", "plot_cue_range.py"],
+    + ["plot_fig1.py", "plot_fig3.py", "plot_fig5.py", "plot_cue_range.py", "plot_bifurcation.py"],
 )
 def test_help_lists_every_key(tmp_path, script):
     done = run(tmp_path, script, "--help")
