@@ -110,8 +110,6 @@ def draw(reduced, trained, of_flow, own, cue_constant):
         cues = trained.cycles[:, 0]
         period.plot(cues, 1000 * cue_constant / cues, "k", lw=0.8, label=f"{cue_constant} s / cue")
         period.legend(fontsize=10)
-    for point, z in (own for own in of_flow if own[0].kind == "Hopf"):
-        below.plot(point.p, z, "D", ms=5, color="0.6", label="Hopf at dt = 0", zorder=4)
     if len(hopfs) == 1 and len(trained.cycles):  # a closer look at the end of the cycle
         point, z = hopfs[0]
         inset = below.inset_axes((0.5, 0.61, 0.49, 0.38))
@@ -122,6 +120,9 @@ def draw(reduced, trained, of_flow, own, cue_constant):
         )  # fmt: skip
         inset.tick_params(labelsize=8)
         inset.set_xticks(np.round([inset.get_xlim()[0] + 0.01, point.p], 2))
+    for point, z in (pair for pair in of_flow if pair[0].kind == "Hopf"):
+        for panel in (below, *below.child_axes):
+            panel.plot(point.p, z, "D", ms=5, color="0.6", label="Hopf at dt = 0", zorder=4)
     legend = legend_of(*axes[:, 0])
     figure.legend(legend.values(), legend, fontsize=10, loc="outside lower center", ncols=5)
     return figure
