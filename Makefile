@@ -9,6 +9,7 @@ figures: .venv/installed
 	$(PYTHON) plot_fig5.py --checkpoint shipped
 	$(PYTHON) plot_cue_range.py --checkpoint shipped
 	$(PYTHON) plot_bifurcation.py --checkpoint shipped
+	$(PYTHON) plot_groups.py --checkpoint shipped
 
 test: .venv/installed
 	$(PYTHON) -m pytest -q tests

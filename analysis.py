@@ -92,17 +92,26 @@ def project(states, mean, axes):
     return (states - mean) @ axes.T
 
 
+def mean_cycle(signals, taps, n_phases=100):
+    """Mean of signals (T, N) over the cycles from tap to tap, at n_phases phases -> (n_phases, N).
+
+    taps, samples; row k is the phase k / n_phases of a cycle, row 0 is the tap.
+    """
+    phases = np.arange(n_phases) / n_phases
+    samples = np.concatenate(
+        [a + phases * (b - a) for a, b in zip(taps[:-1], taps[1:], strict=True)]
+    )
+    cycles = signals[np.round(samples).astype(int)].reshape(len(taps) - 1, n_phases, -1)
+    return cycles.mean(axis=0)
+
+
 def peak_phases(states, taps):
     """Phase in 0..1 (0: at the tap) at which each unit's mean current is largest -> (N,).
 
     states (T, N); taps, samples; the mean is over the cycles from tap to tap.
     """
-    phases = np.linspace(0, 1, 100, endpoint=False)
-    samples = np.concatenate(
-        [a + phases * (b - a) for a, b in zip(taps[:-1], taps[1:], strict=True)]
-    )
-    cycles = states[np.round(samples).astype(int)].reshape(len(taps) - 1, len(phases), -1)
-    return phases[cycles.mean(axis=0).argmax(axis=0)]
+    cycle = mean_cycle(states, taps)
+    return cycle.argmax(axis=0) / len(cycle)
 
 
 def tap_units(phases, tap_phase):
