@@ -207,6 +207,7 @@ RULES = {
     "groups.border": number(0, 0.5),
     "groups.lesion_seconds": POSITIVE,
     "groups.draws": whole(1),
+    "groups.runaway": number(above=1),
     "groups.seed": whole(0, 2**32 - 1),
     "plotting.enable": FLAG,
     "plotting.folder": PATH,

@@ -107,20 +107,20 @@ def agreement(labels):
     return float(np.mean((labels == labels[:1]).all(axis=0)))
 
 
-def split_by_shape(cycle, units, seed):
+def split_by_shape(cycle, units, reference, seed):
     """Two clusters of units by the shape of their mean cycle alone -> (2 masks, silhouette).
 
-    k-means of the cycles (P, N), each of length 1. The first is the one whose mean is more like the
-    mean of the units that are neither (correlation at lag 0). silhouette: 1 apart, 0 a continuum.
+    k-means of the cycles (P, N) of units, each of length 1; no window, no tap. The first is the one
+    whose mean comes earlier against the curve reference (P,). silhouette: 1 where the clusters are
+    apart; a continuum of evenly spread phases gives 0.35 to 0.6 too, the more the narrower it is.
     """
     shapes = cycle[:, units].T
     shapes = shapes / np.linalg.norm(shapes, axis=1, keepdims=True)
     labels = KMeans(2, n_init=10, random_state=seed).fit_predict(shapes)
-    reference = cycle[:, ~units].mean(axis=1)
     parts = [np.zeros(len(units), dtype=bool) for _ in range(2)]
     for k, part in enumerate(parts):
         part[units] = labels == k
-    parts.sort(key=lambda part: -lag(cycle[:, part].mean(axis=1), reference)[1])
+    parts.sort(key=lambda part: lag(cycle[:, part].mean(axis=1), reference)[0])
     return parts, float(silhouette_score(shapes, labels))
 
 
@@ -159,9 +159,10 @@ def find_populations(model, config):
     for name, of_type in types.items():
         active = of_type & ~groups[period][SILENT]
         if len(types) > 1 and active.sum() > 2:
-            halves, silhouettes[name] = split_by_shape(reference.cycle, active, own["seed"])
+            all_e = reference.cycle[:, types["E"]].mean(axis=1)
+            halves, silhouettes[name] = split_by_shape(reference.cycle, active, all_e, own["seed"])
             if name == "I":
-                parts = dict(zip(("I with E", "I lagging"), halves, strict=True))
+                parts = dict(zip(("early I", "late I"), halves, strict=True))
     return Populations(types, reference, recordings, groups, parts, silhouettes)
 
 
@@ -171,16 +172,19 @@ def describe(found, config):
     for r in [found.reference, *found.recordings]:
         groups = found.groups[r.period]
         curves = mean_rates(r.cycle, {**groups, **found.parts})
-        first = next(iter(groups))  # tap-E, or tap
+        first, all_of = next(iter(groups)), next(iter(found.types))  # tap-E, or tap; E, or all
+        against = {first: curves[first]} if first in curves else {}
+        against[f"all {all_of}".strip()] = r.cycle[:, found.types[all_of]].mean(axis=1)
         activity = {}
         for name in [name for name in curves if name != SILENT]:
-            after, correlation = lag(curves[name], curves[first])
             activity[name] = {
                 "mean_rate": float(curves[name].mean()),
                 "peak_phase": float(curves[name].argmax() / len(curves[name])),
-                f"lag_to_{first}_cycles": float(after),
-                f"correlation_with_{first}": float(correlation),
             }
+            for other, curve in against.items():
+                after, correlation = lag(curves[name], curve)
+                activity[name][f"lag_to_{other}_cycles"] = float(after)
+                activity[name][f"correlation_with_{other}"] = float(correlation)
         border_shares = {
             name or "all": near_border(r.phases[own & ~groups[SILENT]], fig5["tap_phase"], border)
             for name, own in found.types.items()
@@ -222,20 +226,20 @@ def across_tempos(found, tap_phase):
 
 def table(numbers):
     """What a person reads of `describe`: a line for each tempo and group."""
-    lines = [f"{'':<9}{'group':<13}{'units':>6}{'mean rate':>11}{'peak':>7}{'lag':>7}{'r':>7}"]
+    one, other = "to the first group", "to all E (or all units)"
+    lines = [f"{'':<44}{one:^20}{other:^20}"]
+    heads = ("units", "mean rate", "peak", "lag", "r", "lag", "r")
+    lines.append(f"{'':<9}{'group':<13}" + "".join(f"{head:>10}" for head in heads))
     for tempo in numbers["tempos"]:
         sizes = {**tempo["sizes"], **numbers["parts"]}
         for name, own in tempo["activity"].items():
-            rate, *numbers_of = own.values()
-            lines.append(
-                f"{1 / tempo['period_s']:4.1f} Hz  {name:<13}{sizes[name]:>6}{rate:>11.4f}"
-                + "".join(f"{value:>7.2f}" for value in numbers_of)
-            )
+            line = f"{1 / tempo['period_s']:4.1f} Hz  {name:<13}{sizes[name]:>10}"
+            lines.append(line + "".join(f"{value:>10.3f}" for value in own.values()))
         silent = ", ".join(f"{name} {n}" for name, n in tempo["silent"].items())
         shares = ", ".join(f"{n} {share:.0%}" for n, share in tempo["share_near_border"].items())
         lines.append(f"{'':<9}silent: {silent}; near the border of the tap window: {shares}")
     lines.append(
-        "peak: phase of the largest mean rate; lag [cycles] and r: to the first group\n"
+        "peak: phase of the largest mean rate; lag [cycles]; r: correlation without lag\n"
         f"near the border if spread evenly: {numbers['share_near_border_if_even']:.0%}"
     )
     for name, own in numbers["agreement_across_tempos"].items():
@@ -244,5 +248,5 @@ def table(numbers):
             "or inter-tap"
         )
     for name, value in numbers["silhouette_of_two_parts"].items():
-        lines.append(f"{name}: silhouette of two clusters by shape {value:.2f} (1 apart, 0 none)")
+        lines.append(f"{name}: silhouette of two clusters by shape {value:.2f}")
     return "\n".join(lines)

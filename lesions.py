@@ -17,7 +17,7 @@ CHUNK = 8  # lesions driven side by side: more do not go faster on a CPU
 
 Lesion = namedtuple("Lesion", "group kind draw units")  # draw: which random choice; units: mask
 # One group, kind and tempo over its draws: error (of the mean ITI, a share of the period) and cv
-# are means over the draws that beat, NaN if none does; verdict is the commonest.
+# are means over the `beats` runs of `runs` that beat, NaN if none does; verdict is the commonest.
 Outcome = namedtuple("Outcome", "group kind n_units period runs beats error cv verdict")
 
 INTACT = "intact"
@@ -29,25 +29,28 @@ def plan(found, draws, seed):
     """What to silence, of `groups.Populations` -> list of `Lesion`.
 
     Nothing; the silent units; and for each group, and each part of the I units, the whole of it, a
-    random half, and as many units of its type at random, from those that are not silent. What is
-    random is drawn `draws` times.
+    random half, and as many units of its type at random, from those that are not silent. Each comes
+    `draws` times, for what is random in it and for the noise.
     """
     members = found.groups[found.reference.period]
     silent, rng = members["silent"], np.random.default_rng(seed)
-    result = [Lesion(INTACT, WHOLE, 0, np.zeros_like(silent)), Lesion("silent", WHOLE, 0, silent)]
 
     def some(pool, n_units):
         mask = np.zeros_like(pool)
         mask[rng.choice(np.flatnonzero(pool), n_units, replace=False)] = True
         return mask
 
+    result = []
+    for draw in range(draws):
+        result.append(Lesion(INTACT, WHOLE, draw, np.zeros_like(silent)))
+        result.append(Lesion("silent", WHOLE, draw, silent))
     for name, own in {**members, **found.parts}.items():
         if name == "silent" or not own.any():
             continue
-        result.append(Lesion(name, WHOLE, 0, own))
         peers = next(of_type for of_type in found.types.values() if (own & of_type).any())
         n_units, half = own.sum(), -(-own.sum() // 2)
         for draw in range(draws):
+            result.append(Lesion(name, WHOLE, draw, own))
             result.append(Lesion(name, RANDOM_WHOLE, draw, some(peers & ~silent, n_units)))
             result.append(Lesion(name, HALF, draw, some(own, half)))
             result.append(Lesion(name, RANDOM_HALF, draw, some(peers & ~silent, half)))
@@ -84,7 +87,9 @@ def drive_lesioned(model, lesions, periods, config, noise):
 def drive_all(model, plan, periods, config, on_lesion=None):
     """The beat after each lesion of the plan at periods [s], noise on: [[Beat] * periods] * plan.
 
-    groups.lesion_seconds are kept; on_lesion(n) is called after every n lesions.
+    groups.lesion_seconds are kept. Where the output leaves +-groups.runaway, the verdict is
+    "no beat: runs away", even if it oscillates: without inhibition it can swing at thousands of
+    times the height of the target. on_lesion(n) is called after every n lesions.
     """
     config = {**config, "drive": {**config["drive"]}}
     config["drive"]["keep_seconds"] = config["groups"]["lesion_seconds"]
@@ -93,10 +98,16 @@ def drive_all(model, plan, periods, config, on_lesion=None):
     for start in range(0, len(plan), CHUNK):
         masks = np.array([lesion.units for lesion in plan[start : start + CHUNK]])
         for outputs in drive_lesioned(model, masks, periods, config, noise):
-            beats.append([behaviour.find_beat(o, model.dt, config["taps"])[1] for o in outputs])
+            beats.append([_beat(output, model.dt, config) for output in outputs])
         if on_lesion:
             on_lesion(len(masks))
     return beats
+
+
+def _beat(output, dt, config):
+    beat = behaviour.find_beat(output, dt, config["taps"])[1]
+    within = np.abs(output).max() <= config["groups"]["runaway"]  # false where it is NaN
+    return beat if within else beat._replace(verdict="no beat: runs away")
 
 
 def outcomes(plan, beats, periods):

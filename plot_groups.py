@@ -29,7 +29,7 @@ import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend wi
 STYLES = {
     "tap-E": ("#B2182B", "-"), "tap-I": ("#2166AC", "-"), "tap": ("0.2", "-"),
     "inter-tap-E": ("#EF8A62", "--"), "inter-tap-I": ("#67A9CF", "--"), "inter-tap": ("0.5", "--"),
-    "all E": ("#B2182B", "-"), "I with E": ("#053061", "-"), "I lagging": ("#4393C3", "-."),
+    "all E": ("#B2182B", "-"), "early I": ("#053061", "-"), "late I": ("#4393C3", "-."),
 }  # fmt: skip
 TYPE_COLOURS = {"E": "#B2182B", "I": "#2166AC", "": "0.3"}
 
@@ -55,8 +55,6 @@ def draw_phases(panel, recording, types, silent, tap_phase):
             panel.text(0.03, 0.5 + 0.44 * sign, name, transform=panel.transAxes, va="center",
                        color=TYPE_COLOURS[name], weight="bold")  # fmt: skip
     panel.axhline(0, color="black", lw=0.8)
-    limit = 1.15 * np.abs(panel.dataLim.intervaly).max()
-    panel.set_ylim(-limit if len(types) > 1 else 0, limit)
     panel.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
 
 
@@ -79,12 +77,14 @@ def draw_groups(found, tap_phase):
                 label = f"{name} ({members[name].sum()})"
                 panel.plot(*from_tap(curve), color=colour, ls=line, lw=2, label=label)
             panel.axvline(0, color="0.6", lw=0.8, zorder=0)
-            panel.set_ylim(bottom=0)
-            panel.legend(fontsize=7.5, frameon=False, loc="upper left", handlelength=1.6,
-                         borderpad=0.1, labelspacing=0.2)  # fmt: skip
-            panel.margins(y=0.35)
+            panel.legend(fontsize=8, loc="upper left", handlelength=1.6, borderpad=0.1,
+                         labelspacing=0.2, frameon=False)  # fmt: skip
         column[0].set_title(f"{1 / r.period:.0f} Hz, {own[groups.SILENT].sum()} units silent")
         column[-1].set_xlabel("phase from the tap [cycles]")
+    highest = [max(np.abs(p.dataLim.intervaly).max() for p in row) for row in axes]
+    axes[0, 0].set_ylim(-1.1 * highest[0] if len(found.types) > 1 else 0, 1.1 * highest[0])
+    for row, top in zip(axes[1:], highest[1:], strict=True):
+        row[0].set_ylim(0, 1.5 * top)  # room for the legend
     axes[0, 0].set_ylabel("peak phase [% of type]\nfilled: by rate; line: units")
     axes[1, 0].set_ylabel("mean rate of the group")
     if found.parts:
@@ -99,22 +99,22 @@ def draw_matrix(panel, matrix, names, title, form):
     panel.imshow(matrix, cmap="RdBu_r", vmin=-limit, vmax=limit)
     for (i, j), value in np.ndenumerate(matrix):
         colour = "white" if abs(value) > 0.6 * limit else "black"
-        panel.text(j, i, format(value, form), ha="center", va="center", color=colour, fontsize=8.5)
-    panel.set_xticks(range(len(names)), names, rotation=40, ha="right")
+        panel.text(j, i, format(value, form), ha="center", va="center", color=colour, fontsize=10)
+    panel.set_xticks(range(len(names)), names, rotation=25, ha="right")
     panel.set_yticks(range(len(names)), names)
-    panel.set_title(title, fontsize=9.5)
-    panel.set_xlabel("from")
+    panel.set(title=title, xlabel="from", ylabel="to")
 
 
 def draw_weights(matrices):
-    """Matrices [(names, matrix, title, format)] side by side."""
+    """Matrices [(names, matrix, title, format)], two in a row."""
+    n_rows = -(-len(matrices) // 2)
     figure, axes = plt.subplots(
-        1, len(matrices), figsize=(3.1 * len(matrices), 3.6), layout="constrained", squeeze=False,
-        width_ratios=[len(names) + 1 for names, *_ in matrices],
-    )  # fmt: skip
-    for panel, (names, matrix, title, form) in zip(axes[0], matrices, strict=True):
+        n_rows, 2, figsize=(8.5, 3.9 * n_rows), layout="constrained", squeeze=False
+    )
+    for panel in axes.flat[len(matrices) :]:
+        panel.remove()
+    for panel, (names, matrix, title, form) in zip(axes.flat, matrices, strict=False):
         draw_matrix(panel, matrix, names, title, form)
-    axes[0, 0].set_ylabel("to")
     return figure
 
 
@@ -123,7 +123,7 @@ def draw_lesions(rows, periods):
     kinds = [lesions.WHOLE, lesions.RANDOM_WHOLE, lesions.HALF, lesions.RANDOM_HALF]
     names = list(dict.fromkeys(row.group for row in rows))
     figure, axes = plt.subplots(
-        2, 2, figsize=(12, 0.85 * len(names) + 2), layout="constrained", squeeze=False
+        2, 2, figsize=(11.5, 0.85 * len(names) + 2), layout="constrained", squeeze=False
     )
     scale = 20  # [%] error at which the colour saturates
     for panel, kind in zip(axes.flat, kinds, strict=True):
@@ -133,20 +133,21 @@ def draw_lesions(rows, periods):
         for row in own:
             i, j = shown.index(row.group), periods.index(row.period)
             image[i, j] = 100 * row.error
-            text, colour = "no beat:\n" + row.verdict.removeprefix("no beat: "), "white"
+            text, colour = row.verdict.removeprefix("no beat: ").replace(" ", "\n"), "white"
             if row.beats:
                 text = f"{100 * row.error:+.1f}\n{100 * row.cv:.1f}"
                 text += f" ({row.beats}/{row.runs})" if row.beats < row.runs else ""
                 colour = "white" if abs(image[i, j]) > 0.7 * scale else "black"
-            panel.text(j, i, text, ha="center", va="center", color=colour, fontsize=7.5)
+            panel.text(j, i, text, ha="center", va="center", color=colour, fontsize=8)
         panel.set_facecolor("0.35")
         drawn = panel.imshow(image, cmap="PuOr", vmin=-scale, vmax=scale, aspect="auto")
         sizes = {row.group: row.n_units for row in own}
         panel.set_yticks(range(len(shown)), [f"{name} ({sizes[name]})" for name in shown])
         panel.set_xticks(range(len(periods)), [f"{1 / p:.0f} Hz" for p in periods])
         panel.set_title(f"silenced: {kind}")
+        panel.hlines(np.arange(1, len(shown)) - 0.5, -0.5, len(periods) - 0.5, "white", lw=1.5)
     bar = figure.colorbar(drawn, ax=axes, shrink=0.6, extend="both", pad=0.01)
-    bar.set_label("error of the mean ITI [%]; in a cell: error [%] above CV [%]")
+    bar.set_label("error of the mean ITI [%]; in a cell: above the CV [%]; grey: no beat")
     return figure
 
 
@@ -166,7 +167,7 @@ def connection_matrices(w_hh, found):
     if found.parts:
         three = of({"all E": found.types["E"], **found.parts})
         total = groups.total_inputs(w_hh, list(three.values()), rates)
-        matrices.append((list(three), total, "total, I split by shape", ".2f"))
+        matrices.append((list(three), total, "total input weight, I split by shape", ".2f"))
     reduced = ["tap-E", "tap-I", "inter-tap-I"]
     return [*matrices, (reduced, reduced_model.W, "reduced model's W", ".2f")]
 

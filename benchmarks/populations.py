@@ -1,0 +1,91 @@
+"""Tables of groups and lesions over trained networks, in Markdown, from their groups.json.
+
+for f in pretrained/*.pth; do
+    python plot_groups.py --checkpoint $f --groups.folder populations/$(basename $f .pth)
+done
+python benchmarks/populations.py populations/*/groups.json
+
+Reads what plot_groups.py wrote; nothing is driven anew.
+"""
+
+import json
+from pathlib import Path
+
+import fire
+
+
+def print_table(title, names, columns, cell):
+    """A Markdown table: a row a name, a column a network; cell(network's numbers, name)."""
+    print(f"\n| {title} | {' | '.join(columns)} |")
+    print("|---" * (1 + len(columns)) + "|")
+    for name in names:
+        print(f"| {name} | {' | '.join(cell(numbers, name) for numbers in columns.values())} |")
+
+
+def tempo_of(numbers, name):
+    return next(t for t in numbers["tempos"] if f"{1 / t['period_s']:.0f} Hz" == name)
+
+
+def sizes(tempo):
+    """tap-E 149, tap-I 61 ... as 149 / 61 / ..."""
+    return " / ".join(str(n) for n in tempo["sizes"].values())
+
+
+def timing(tempo, name):
+    """Lag [% of a cycle] and correlation with all E, or with all units."""
+    own = tempo["activity"].get(name)
+    if own is None:
+        return "none"
+    *_, after, correlation = own.values()
+    return f"{100 * after:+.0f} %, {correlation:.2f}"
+
+
+def lesion(rows):
+    """At how many of all runs the beat is kept, and the range of the ITI error over the tempos."""
+    runs, beats = sum(r["runs"] for r in rows), sum(r["beats"] for r in rows)
+    errors = [r["error"] for r in rows if r["beats"]]
+    if errors:
+        return f"{beats}/{runs}, {100 * min(errors):+.0f} to {100 * max(errors):+.0f} %"
+    words = {r["verdict"].removeprefix("no beat: ") for r in rows}
+    return f"0/{runs}: {', '.join(sorted(words))}"
+
+
+def main(*paths):
+    networks = {}
+    for path in paths:
+        numbers = json.loads(Path(path).read_text())
+        networks[Path(numbers["checkpoint"]).stem.rpartition("_")[2]] = numbers
+    first = next(iter(networks.values()))
+    tempos = [f"{1 / tempo['period_s']:.0f} Hz" for tempo in first["tempos"]]
+    heads = " / ".join(first["tempos"][0]["sizes"])
+    print_table(f"units: {heads}", tempos, networks, lambda n, hz: sizes(tempo_of(n, hz)))
+    for hz in tempos:
+        print_table(
+            f"{hz}: lag, correlation", first["tempos"][0]["activity"], networks,
+            lambda n, name, hz=hz: timing(tempo_of(n, hz), name),
+        )  # fmt: skip
+    types = list(first["agreement_across_tempos"])
+    print_table(
+        "same at all tempos", types, networks,
+        lambda n, name: f"{n['agreement_across_tempos'][name]['share']:.0%}",
+    )  # fmt: skip
+    for hz in tempos:
+        print_table(
+            f"{hz}: near the window's border", types, networks,
+            lambda n, name, hz=hz: f"{tempo_of(n, hz)['share_near_border'][name]:.0%}",
+        )  # fmt: skip
+    print_table(
+        "silhouette of two parts", first["silhouette_of_two_parts"], networks,
+        lambda n, name: f"{n['silhouette_of_two_parts'][name]:.2f}",
+    )  # fmt: skip
+    keys = list(dict.fromkeys((r["group"], r["kind"]) for r in first["lesions"]))
+    print_table(
+        "silenced: runs that beat, error of their ITI", [f"{g}, {k}" for g, k in keys], networks,
+        lambda n, name: lesion(
+            [r for r in n["lesions"] if f"{r['group']}, {r['kind']}" == name]
+        ),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    fire.Fire(main)
