@@ -118,12 +118,17 @@ def draw_weights(matrices):
     return figure
 
 
+def row_label(name, n_units):
+    """A row of the lesions; "silent" alone would read as what the network then is."""
+    return f"{name} units ({n_units})" if name == groups.SILENT else f"{name} ({n_units})"
+
+
 def draw_lesions(rows, periods):
     """A panel each for whole groups, halves, and as many random units: error and CV of the ITI."""
     kinds = [lesions.WHOLE, lesions.RANDOM_WHOLE, lesions.HALF, lesions.RANDOM_HALF]
     names = list(dict.fromkeys(row.group for row in rows))
     figure, axes = plt.subplots(
-        2, 2, figsize=(11.5, 0.85 * len(names) + 2), layout="constrained", squeeze=False
+        2, 2, figsize=(11.5, max(0.85 * len(names) + 2, 5.5)), layout="constrained", squeeze=False
     )
     scale = 20  # [%] error at which the colour saturates
     for panel, kind in zip(axes.flat, kinds, strict=True):
@@ -142,17 +147,21 @@ def draw_lesions(rows, periods):
         panel.set_facecolor("0.35")
         drawn = panel.imshow(image, cmap="PuOr", vmin=-scale, vmax=scale, aspect="auto")
         sizes = {row.group: row.n_units for row in own}
-        panel.set_yticks(range(len(shown)), [f"{name} ({sizes[name]})" for name in shown])
+        panel.set_yticks(range(len(shown)), [row_label(name, sizes[name]) for name in shown])
         panel.set_xticks(range(len(periods)), [f"{1 / p:.0f} Hz" for p in periods])
         panel.set_title(f"silenced: {kind}")
         panel.hlines(np.arange(1, len(shown)) - 0.5, -0.5, len(periods) - 0.5, "white", lw=1.5)
     bar = figure.colorbar(drawn, ax=axes, shrink=0.6, extend="both", pad=0.01)
-    bar.set_label("error of the mean ITI [%]; in a cell: above the CV [%]; grey: no beat")
+    bar.set_label("error of the mean ITI [%]\nin a cell: above the CV [%]; grey: no beat")
     return figure
 
 
 def connection_matrices(w_hh, found):
-    """What `draw_weights` shows: means, summed inputs, the parts, and the reduced model."""
+    """What `draw_weights` shows: means, summed inputs, the parts, and the reduced model.
+
+    A mean weight grows as a group shrinks; the summed input does not, and is what the reduced
+    model's W stands for. Its size still differs: a variable there is a group and a gain in one.
+    """
     rates = found.reference.cycle.mean(axis=0)
 
     def of(members):
@@ -168,8 +177,10 @@ def connection_matrices(w_hh, found):
         three = of({"all E": found.types["E"], **found.parts})
         total = groups.total_inputs(w_hh, list(three.values()), rates)
         matrices.append((list(three), total, "total input weight, I split by shape", ".2f"))
-    reduced = ["tap-E", "tap-I", "inter-tap-I"]
-    return [*matrices, (reduced, reduced_model.W, "reduced model's W", ".2f")]
+    if len(found.types) > 1:
+        reduced = ["tap-E", "tap-I", "inter-tap-I"]
+        matrices.append((reduced, reduced_model.W, "reduced model's W", ".2f"))
+    return matrices
 
 
 def main(config_path=None, checkpoint=None, device="auto", **flags):

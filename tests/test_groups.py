@@ -32,19 +32,19 @@ CONFIG = configuration.load(
 )
 
 
-def oscillator():
+def oscillator(kind="ZemlianovaRNN"):
     """Four E units excite each other and four I units, which stop them; the other units are silent.
 
     It beats by itself, whatever the cue. The output is the mean rate of the E units.
     """
-    model = models.build_model(**CONFIG["model"])  # 20 E, 5 I
+    model = models.build_model(**{**CONFIG["model"], "type": kind})  # 20 E, 5 I
     excit, inhib = slice(0, 4), slice(20, 24)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
-        model.w_hh[excit, excit] = 2.5 / 3
+        model.w_hh[excit, excit] = 2.5 / 3 * (1 - torch.eye(4))
         model.w_hh[inhib, excit] = 1.5 / 4
-        model.w_hh[excit, inhib] = 1.5 / 4
+        model.w_hh[excit, inhib] = -1.5 / 4  # |.| and the sign of the column, or as it is (RNN)
         model.b_hh.fill_(-1.0)
         model.b_hh[excit] = torch.tensor([0.08, 0.09, 0.11, 0.12])
         model.b_hh[inhib] = torch.tensor([-0.08, -0.06, -0.04, -0.02])
@@ -174,16 +174,26 @@ def run(folder, *flags):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
-def test_the_script_on_the_oscillator(tmp_path):
-    models.save_checkpoint(tmp_path / "best_model.pth", oscillator(), config=CONFIG)
-    done = run(tmp_path, "--drive.discard_seconds", "1", "--groups.record_seconds", "2")
+@pytest.mark.parametrize("kind", ["ZemlianovaRNN", "RNN"])
+def test_the_script_on_the_oscillator(tmp_path, kind):
+    models.save_checkpoint(tmp_path / "best_model.pth", oscillator(kind), config=CONFIG)
+    done = run(
+        tmp_path,
+        "--model.type",
+        kind,
+        "--drive.discard_seconds",
+        "1",
+        "--groups.record_seconds",
+        "2",
+    )
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "groups_plotting"
     assert {f"{name}.png" for name in ("groups", "weights", "lesions")} <= {
         path.name for path in folder.iterdir()
     }
     numbers = json.loads((folder / "groups.json").read_text())
-    assert numbers["tempos"][0]["silent"] == {"E": 16, "I": 1}
+    silent = {"all": 17} if kind == "RNN" else {"E": 16, "I": 1}
+    assert numbers["tempos"][0]["silent"] == silent
     verdicts = {(r["group"], r["kind"]): r["verdict"] for r in numbers["lesions"]}
     assert verdicts["intact", lesions.WHOLE] == "beat" and "runs away" in done.stdout
     command = [sys.executable, HOME / "benchmarks/populations.py", "groups_plotting/groups.json"]
