@@ -117,8 +117,8 @@ def test_mistakes_are_one_line(tmp_path, flags, words):
 
 @pytest.mark.parametrize(
     "script",
-    ["train.py", "drive_model_and_save_outputs.py"]
-    + ["plot_fig1.py", "plot_fig3.py", "plot_fig5.py", "plot_cue_range.py", "plot_bifurcation.py"],
+    sorted(path.name for path in HOME.glob("plot_*.py"))
+    + ["train.py", "drive_model_and_save_outputs.py"],
 )
 def test_help_lists_every_key(tmp_path, script):
     done = run(tmp_path, script, "--help")
