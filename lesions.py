@@ -28,12 +28,13 @@ RANDOM_WHOLE, RANDOM_HALF = "as many at random", "half as many at random"
 def plan(found, draws, seed):
     """What to silence, of `groups.Populations` -> list of `Lesion`.
 
-    Nothing; the silent units; and for each group, and each part of the I units, the whole of it, a
-    random half, and as many units of its type at random, from those that are not silent. Each comes
-    `draws` times, for what is random in it and for the noise.
+    Nothing; the units that are silent at every recorded tempo; and for each group, and each part of
+    the I units, the whole of it, a random half, and as many units of its type at random, from those
+    that are not silent. Each comes `draws` times, for what is random in it and for the noise.
     """
     members = found.groups[found.reference.period]
     silent, rng = members["silent"], np.random.default_rng(seed)
+    never = np.all([groups["silent"] for groups in found.groups.values()], axis=0)
 
     def some(pool, n_units):
         mask = np.zeros_like(pool)
@@ -43,7 +44,7 @@ def plan(found, draws, seed):
     result = []
     for draw in range(draws):
         result.append(Lesion(INTACT, WHOLE, draw, np.zeros_like(silent)))
-        result.append(Lesion("silent", WHOLE, draw, silent))
+        result.append(Lesion("silent", WHOLE, draw, never))
     for name, own in {**members, **found.parts}.items():
         if name == "silent" or not own.any():
             continue
