@@ -1,6 +1,6 @@
 PYTHON := .venv/bin/python
 
-.PHONY: figures test torture
+.PHONY: figures test torture bench
 
 figures: .venv/installed
 	$(PYTHON) drive_model_and_save_outputs.py --checkpoint shipped
@@ -16,6 +16,10 @@ test: .venv/installed
 
 torture: .venv/installed
 	$(PYTHON) -m pytest -q -s tests/torture.py
+
+bench: .venv/installed
+	$(PYTHON) benchmarks/run.py
+	$(PYTHON) benchmarks/cost.py
 
 .venv/installed: requirements.txt
 	python3 -m venv .venv
