@@ -80,7 +80,7 @@ def project(settings):
 
 
 def plain_loop(settings):
-    """The same update by a loop over the steps that autograd records."""
+    """The same update by a loop over the steps that autograd records; anew: W made in each."""
     import torch
 
     def outputs_of(model, inputs, noise):
@@ -88,6 +88,7 @@ def plain_loop(settings):
         scale, outputs = math.sqrt(2 * alpha) * model.sigma_rec, []
         x = model.initial_state(len(inputs))
         for u in inputs.unbind(1):
+            w_hh = model.effective_w_hh() if settings["anew"] else w_hh
             drive = x.relu() @ w_hh.t() + u @ model.w_ih.t() + model.b_hh
             x = (1 - alpha) * x + alpha * drive
             if scale:
@@ -229,8 +230,8 @@ def drive(settings):
     return lambda: behaviour.drive_network(model, inputs, generator, lambda *at: None)
 
 
-def drive_one_by_one(settings, keep_w_hh=False):
-    """`KEEP` steps of one cue, module call by module call; Dale's law is applied in every call."""
+def drive_one(settings):
+    """`KEEP` steps of one cue, step by step; anew: W made in each."""
     import torch
 
     model = network(settings)
@@ -239,15 +240,11 @@ def drive_one_by_one(settings, keep_w_hh=False):
 
     @torch.no_grad()
     def go():
-        x, w_hh = model.initial_state(1), model.effective_w_hh() if keep_w_hh else None
+        x, w_hh = model.initial_state(1), None if settings["anew"] else model.effective_w_hh()
         for t in range(KEEP):
             _, x = model.step(inputs[:, t], x, generator, w_hh)
 
     return go
-
-
-def drive_one_by_one_kept(settings):
-    return drive_one_by_one(settings, keep_w_hh=True)
 
 
 def main(name, settings):
@@ -259,6 +256,7 @@ def main(name, settings):
 
         torch.set_num_threads(threads)
     go = globals()[name](settings)
+    clock = time.process_time if settings["clock"] == "cpu" else time.perf_counter
 
     def peak():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
@@ -267,11 +265,11 @@ def main(name, settings):
     go()  # warm
     print("ready", flush=True)
     for _ in sys.stdin:
-        began = time.perf_counter()
+        began = clock()
         go()
         if settings["device"] == "cuda":
             torch.cuda.synchronize()
-        print(time.perf_counter() - began, flush=True)
+        print(clock() - began, flush=True)
     if settings["device"] == "cuda":
         print(torch.cuda.max_memory_allocated() / 1e6)
     else:

@@ -2,10 +2,13 @@
 
 python benchmarks/run.py [--batch 64] [--steps 2000] [--hidden 500] [--threads 2] [--repeats 5]
     [--products float32] [--noise True] [--only NAMES] [--jax_python PATH] [--json FILE]
+    [--clock wall]
 
 steps: of dt = 1 ms. products: bfloat16 for all. only: names of contestants, separated by commas.
-jax_python: a Python that has JAX, if this one has not. Every contestant is a process of its own;
-they take turns, so that whatever else the machine does hits all alike. Medians, least and most.
+jax_python: a Python that has JAX, if this one has not. clock: cpu counts the time of all threads
+on the CPU; with one thread that is what a quiet machine would need, also on a busy one. Every
+contestant is a process of its own; they take turns, so that whatever else the machine does hits
+all alike. Medians, least and most.
 """
 
 import json
@@ -24,7 +27,8 @@ UPDATES = {  # name: (what it is, contestant, changes to the settings)
     "bfloat16": ("this project, bfloat16 products", "project", {"products": "bfloat16"}),
     "recompute": ("this project, recompute", "project", {"recompute": True}),
     "mirrored": ("this project, mirrored noise", "project", {"mirrored": True}),
-    "loop": ("plain loop, autograd", "plain_loop", {}),
+    "loop": ("plain loop, autograd, W made once", "plain_loop", {}),
+    "loop_anew": ("plain loop, autograd, W made at every step", "plain_loop", {"anew": True}),
     "jax": ("JAX, jit of lax.scan", "jax_scan", {}),
     "floor": ("the products alone, torch.mm (floor)", "products_mm", {}),
     "packed": ("the products alone, as taken here", "products_packed", {}),
@@ -35,8 +39,8 @@ UPDATES = {  # name: (what it is, contestant, changes to the settings)
 }
 DRIVES = {
     "drive": (f"{CUES} cues as one batch", "drive", {"batch": CUES}),
-    "single": ("one cue, Dale's law at every step", "drive_one_by_one", {}),
-    "single_kept": ("one cue, W worked out once", "drive_one_by_one_kept", {}),
+    "single": ("one cue at a time, W made once", "drive_one", {}),
+    "single_anew": ("one cue at a time, W made at every step", "drive_one", {"anew": True}),
 }
 
 
@@ -71,13 +75,14 @@ def can(python, code):
 
 def main(
     batch=64, steps=2000, hidden=500, threads=2, repeats=5, products="float32", noise=True,
-    only=None, jax_python=sys.executable, **flags,
+    only=None, jax_python=sys.executable, clock="wall", **flags,
 ):  # fmt: skip
     file = flags.pop("json", None)
     if flags:
         sys.exit(f"error: unknown flag --{next(iter(flags))}; see the head of {__file__}")
     settings = dict(batch=batch, steps=steps, hidden=hidden, threads=threads, products=products)
-    settings |= dict(noise=noise, mirrored=False, recompute=False, device="cpu")
+    settings |= dict(noise=noise, mirrored=False, recompute=False, device="cpu", clock=clock)
+    settings["anew"] = False  # W, by Dale's law, once an update or at every step
     every = UPDATES | DRIVES
     names = list(every) if only is None else only if isinstance(only, tuple) else only.split(",")
     if "jax" in names and not can(jax_python, "import jax, yaml, fire"):
@@ -99,7 +104,8 @@ def main(
     results = {name: contestant.finish() for name, contestant in running.items()}
 
     print(f"N = {hidden}, {steps} steps, batch {batch}, {threads} threads, {products} products,")
-    print(f"{'with' if noise else 'without'} noise; medians of {repeats}, taking turns.\n")
+    with_noise = "with" if noise else "without"
+    print(f"{with_noise} noise; {clock} time, medians of {repeats}, taking turns.\n")
     own, floor = (results.get(name, {}).get("median") for name in ("own", "floor"))
     print("| one update | median | least to most | memory | x project | x floor |")
     print("|---|---|---|---|---|---|")

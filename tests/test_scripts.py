@@ -136,3 +136,9 @@ def test_the_predecessors_recipe_loads():
 def test_plotting_before_driving(tmp_path):
     done = run(tmp_path, "plot_fig1.py")
     assert done.returncode == 2 and "run python drive_model" in done.stderr
+
+
+def test_benchmark_of_an_update(tmp_path):
+    sizes = "--hidden 20 --steps 30 --batch 4 --threads 1 --repeats 1".split()
+    done = run(tmp_path, "benchmarks/run.py", "--only", "own,loop,floor,drive,single", *sizes)
+    assert done.returncode == 0 and "| plain loop, autograd" in done.stdout, done.stderr
