@@ -80,7 +80,7 @@ def draw(seconds, threads, clock):
         if over:
             panel.axvspan(0.8 * sizes[0], over[-1], color="0.93", zorder=0)
             text = f"overhead\nabove {OVERHEAD - 1:.0%}"
-            panel.text(0.03, 0.04, text, transform=panel.transAxes, fontsize=9)
+            panel.text(0.03, 0.62, text, transform=panel.transAxes, fontsize=9)
         panel.add_artist(panel.legend([line], [law], loc="lower right"))
         panel.set_xlim(0.8 * sizes[0], 1.25 * sizes[-1])
         names = {"hidden": "N", "steps": "T", "batch": "B"}
