@@ -23,7 +23,8 @@ import behaviour
 import config as configuration
 import files
 import task
-from models import ModelError, pick_device, read_checkpoint, restore_model
+from loading import load_network
+from models import ModelError
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
@@ -62,13 +63,8 @@ def save_picture(path, output, taps, dt, title, made_by):
 
 def main(config_path=None, checkpoint=None, device="auto", **flags):
     # config and network
-    path, content = read_checkpoint(checkpoint, configuration.load(config_path, flags))
-    config = configuration.load(config_path, flags, content.get("config"))
-    model = restore_model(content, **config["model"]).to(pick_device(device))
-    made_by = files.provenance() | {"checkpoint": str(path), "sha256": content["sha256"]}
-    made_by["device"] = str(model.w_hh.device)
+    config, model, made_by = load_network(config_path, checkpoint, device, flags)
     text = configuration.to_text(config, made_by)
-    print(text)
     drive, dt = config["drive"], model.dt
 
     # one trial a period, all in one batch

@@ -4,6 +4,7 @@ Everything a script saves goes through here: written beside its place, synced, r
 stands in the way raises FileError with one line for the user.
 """
 
+import json
 import os
 import platform
 import shutil
@@ -189,3 +190,19 @@ def save_figure(figure, path, text, dpi=110):
     key = "Subject" if str(path).endswith(".pdf") else "Description"
     with replacing(path) as part:
         figure.savefig(part, dpi=dpi, metadata={key: text})
+
+
+def save_drawings(folder, text, figures, suffix, numbers=None):
+    """Save {name: figure} with the suffix and {name: numbers} as JSON in a folder.
+
+    text: the configuration and what made it; it goes into every figure and beside them.
+    """
+    folder = Path(folder)
+    for name, figure in figures.items():
+        save_figure(figure, folder / f"{name}.{suffix}", text)
+    for name, content in (numbers or {}).items():
+        with replacing(folder / f"{name}.json") as part:
+            part.write_text(json.dumps(content, indent=1, default=str) + "\n")
+    with replacing(folder / "config.yaml") as part:
+        part.write_text(text)
+    print(f"saved in {folder}/")

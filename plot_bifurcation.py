@@ -5,13 +5,11 @@
 --device NAME        auto, cpu or cuda
 """
 
-import json
-from pathlib import Path
-
 import matplotlib
 import numpy as np
 
 import config as configuration
+import files
 import network_dynamics
 import reduced_model
 from diagram import (
@@ -26,7 +24,8 @@ from diagram import (
     legend_of,
 )  # fmt: skip
 from equilibria import bifurcations, euler_growth, flow_growth
-from models import ModelError, pick_device, read_checkpoint, restore_model
+from loading import load_network
+from models import ModelError
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
@@ -129,11 +128,7 @@ def draw(reduced, trained, of_flow, own, cue_constant):
 
 
 def main(config_path=None, checkpoint=None, device="auto", **flags):
-    path, content = read_checkpoint(checkpoint, configuration.load(config_path, flags))
-    config = configuration.load(config_path, flags, content.get("config"))
-    about = {"drawn from": path, "sha256": content["sha256"]}
-    print(configuration.to_text(config, about))
-    model = restore_model(content, **config["model"]).to(pick_device(device))
+    config, model, made_by = load_network(config_path, checkpoint, device, flags)
     own = config["bifurcation"]
 
     trained, of_flow, searched = network_diagram(model, own)
@@ -150,12 +145,9 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     for name, points in at.items():
         print(f"{name}: {', '.join('{kind} at {cue:.6f}'.format(**p) for p in points) or 'none'}")
 
-    folder = Path(own["folder"])
-    folder.mkdir(parents=True, exist_ok=True)
     figure = draw(reduced, trained, of_flow, own, config["task"]["cue_constant"])
-    figure.savefig(folder / f"bifurcation.{config['plotting']['format']}", dpi=110)
     result = {
-        **about,
+        "made_by": made_by,
         "bifurcations": at,
         "search": searched,
         "found": found,
@@ -166,10 +158,11 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
         "onset_distance_and_period_ms": [[d, 1000 * s] for d, s in trained.onset],
         "settings": own,
     }
-    (folder / "bifurcation.json").write_text(json.dumps(result, indent=1, default=str))
-    (folder / "config.yaml").write_text(configuration.to_text(config, about))
-    print(f"saved in {folder}/")
+    files.save_drawings(
+        own["folder"], configuration.to_text(config, made_by), {"bifurcation": figure},
+        config["plotting"]["format"], {"bifurcation": result},
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
-    configuration.command_line(main, ModelError)
+    configuration.command_line(main, ModelError, files.FileError)

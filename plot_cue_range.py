@@ -8,9 +8,6 @@ numbers behind it in cue_range_plotting/.
 --device NAME        auto, cpu or cuda
 """
 
-import csv
-from pathlib import Path
-
 import matplotlib
 import numpy as np
 import torch
@@ -20,7 +17,8 @@ import behaviour
 import config as configuration
 import files
 import task
-from models import ModelError, pick_device, read_checkpoint, restore_model
+from loading import load_network
+from models import ModelError
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
@@ -89,32 +87,19 @@ def draw(cues, beats, trained, cue_constant):
 
 
 def main(config_path=None, checkpoint=None, device="auto", **flags):
-    path, content = read_checkpoint(checkpoint, configuration.load(config_path, flags))
-    config = configuration.load(config_path, flags, content.get("config"))
-    model = restore_model(content, **config["model"]).to(pick_device(device))
-    made_by = files.provenance() | {"checkpoint": path, "sha256": content["sha256"]}
-    text = configuration.to_text(config, made_by)
-    print(text)
+    config, model, made_by = load_network(config_path, checkpoint, device, flags)
     own = config["cue_range"]
     config["drive"]["keep_seconds"] = own["keep_seconds"]
     cues = np.linspace(*own["cues"], own["n_cues"])
     beats = beats_at(model, cues, config)
 
-    folder = Path(own["folder"])
     figure = draw(cues, beats, config["training"]["periods"], config["task"]["cue_constant"])
-    suffix = config["plotting"]["format"]
-    files.save_figure(figure, folder / f"ITI_against_cue.{suffix}", text)
-    with (
-        files.replacing(folder / "ITI_against_cue.csv") as part,
-        open(part, "w", newline="") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(["cue", *beats[0]._fields])
-        writer.writerows([f"{cue:.6g}", *beat] for cue, beat in zip(cues, beats, strict=True))
-    with files.replacing(folder / "config.yaml") as part:
-        part.write_text(text)
+    rows = [dict(cue=float(cue), **beat._asdict()) for cue, beat in zip(cues, beats, strict=True)]
     print(f"{sum(beat.verdict == 'beat' for beat in beats)} of {len(cues)} cues beat")
-    print(f"saved in {folder}/")
+    files.save_drawings(
+        own["folder"], configuration.to_text(config, made_by), {"ITI_against_cue": figure},
+        config["plotting"]["format"], {"ITI_against_cue": {"made_by": made_by, "cues": rows}},
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

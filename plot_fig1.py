@@ -134,12 +134,11 @@ def main(config_path=None, checkpoint=None, **flags):
     made_by = files.provenance() | {"drawn from": source, "checkpoint": path}
     text = configuration.to_text(config, made_by | {"sha256": content["sha256"]})
     print(text)
+    figures = {}
     dt = driven_with["model"]["dt"]
     # the vanilla RNN has no Dale's law: one group
     model = restore_model(content, **driven_with["model"])
     n_excit = getattr(model, "n_excit", model.w_hh.shape[0])
-    folder = Path(fig1["folder"])
-    suffix = config["plotting"]["format"]
 
     trained = [row for row in rows if row["trained"] == "True"]
     colour_map = plt.get_cmap("viridis")
@@ -162,8 +161,7 @@ def main(config_path=None, checkpoint=None, **flags):
         window = rates[: round(fig1["window_seconds"] / dt), order]
         title = f"Firing rates, period {period:g} s: {row['verdict']}"
         figure = draw_rates(window, taps[period], n_excit, dt, title)
-        files.save_figure(figure, folder / f"firing_rate_plot_{period}.{suffix}", text)
-        plt.close(figure)
+        figures[f"firing_rate_plot_{period}"] = figure
         samples.append(rates[:: fig1["pca_every"]])
         first[period] = rates[: round(fig1["trajectory_seconds"] / dt)].copy()
     mean, axes, explained = analysis.fit_plane(np.concatenate(samples), 3)
@@ -174,10 +172,8 @@ def main(config_path=None, checkpoint=None, **flags):
     figure = draw_panels(
         trajectories, lengths, explained, rows, colours, driven_with["task"]["cue_constant"]
     )
-    files.save_figure(figure, folder / f"PCA_and_model_activity_stats.{suffix}", text)
-    with files.replacing(folder / "config.yaml") as part:
-        part.write_text(text)
-    print(f"saved in {folder}/")
+    figures["PCA_and_model_activity_stats"] = figure
+    files.save_drawings(fig1["folder"], text, figures, config["plotting"]["format"])
 
 
 if __name__ == "__main__":

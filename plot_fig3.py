@@ -3,13 +3,11 @@
 --config_path FILE   a configuration; keys it lacks come from config.yaml
 """
 
-import json
-from pathlib import Path
-
 import matplotlib
 import numpy as np
 
 import config as configuration
+import files
 import reduced_model
 from diagram import describe, draw_equilibria, draw_onset, draw_period, legend_of
 
@@ -57,7 +55,8 @@ def draw(runs, diagram, cycles, period_cues):
 
 def main(config_path=None, **flags):
     config = configuration.load(config_path, flags)
-    print(configuration.to_text(config))
+    text = configuration.to_text(config, files.provenance())
+    print(text)
     fig3 = config["fig3"]
     t = np.linspace(0, fig3["time_seconds"], 1000)
     runs = {cue: (t, reduced_model.simulate(cue, t[-1], t_eval=t).y.T) for cue in fig3["time_cues"]}
@@ -66,12 +65,10 @@ def main(config_path=None, **flags):
     for name, value in said.items():
         print(f"{name}: {value}")
 
-    folder = Path(fig3["folder"])
-    folder.mkdir(parents=True, exist_ok=True)
     figure = draw(runs, diagram, cycles, fig3["period_cues"])
-    figure.savefig(folder / f"fig_3.{config['plotting']['format']}", dpi=110)
     (onset,), (hopf,) = said["folds"], said["Hopf points"]
     result = {
+        "made_by": files.provenance(),
         "onset_cue": onset,
         "hopf_cue": hopf,
         "onset_exponent": said["local exponents"][0],
@@ -82,10 +79,11 @@ def main(config_path=None, **flags):
         "found": said,
         "settings": fig3,
     }
-    (folder / "reduced_model.json").write_text(json.dumps(result, indent=1))
-    (folder / "config.yaml").write_text(configuration.to_text(config))
-    print(f"saved in {folder}/")
+    files.save_drawings(
+        fig3["folder"], text, {"fig_3": figure}, config["plotting"]["format"],
+        {"reduced_model": result},
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
-    configuration.command_line(main)
+    configuration.command_line(main, files.FileError)

@@ -5,8 +5,6 @@
 --device NAME        auto, cpu or cuda
 """
 
-from pathlib import Path
-
 import matplotlib
 import numpy as np
 import torch
@@ -14,7 +12,8 @@ import torch
 import analysis
 import config as configuration
 import files
-from models import ModelError, pack, pick_device, read_checkpoint, restore_model
+from loading import load_network
+from models import ModelError
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
@@ -82,12 +81,7 @@ def draw_fields(panels, span, n_points, n_columns):
 
 
 def main(config_path=None, checkpoint=None, device="auto", **flags):
-    path, content = read_checkpoint(checkpoint, configuration.load(config_path, flags))
-    config = configuration.load(config_path, flags, content.get("config"))
-    made_by = files.provenance() | {"checkpoint": path, "sha256": content["sha256"]}
-    text = configuration.to_text(config, made_by)
-    print(text)
-    model = restore_model(content, **config["model"]).to(pick_device(device))
+    config, model, made_by = load_network(config_path, checkpoint, device, flags)
     fig5, dt = config["fig5"], model.dt
     n_points, span = fig5["grid"], fig5["span"]
 
@@ -122,13 +116,12 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
         for n in when
     ]
 
-    folder, suffix = Path(fig5["folder"]), config["plotting"]["format"]
-    for name, panels in (("fig_5a", panels_a), ("fig_5b", panels_b)):
-        figure = draw_fields(panels, span, n_points, 3)
-        files.save_figure(figure, folder / f"{name}.{suffix}", text)
-    with files.replacing(folder / "config.yaml") as part:
-        part.write_text(text)
-    print(f"saved in {folder}/")
+    figures = {
+        name: draw_fields(panels, span, n_points, 3)
+        for name, panels in (("fig_5a", panels_a), ("fig_5b", panels_b))
+    }
+    text = configuration.to_text(config, made_by)
+    files.save_drawings(fig5["folder"], text, figures, config["plotting"]["format"])
 
 
 if __name__ == "__main__":

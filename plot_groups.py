@@ -9,18 +9,17 @@ reduced model), lesions.png (the beat when a group is silenced) and the numbers 
 --device NAME        auto, cpu or cuda
 """
 
-import json
-from pathlib import Path
-
 import matplotlib
 import numpy as np
 from tqdm import tqdm
 
 import config as configuration
+import files
 import groups
 import lesions
 import reduced_model
-from models import ModelError, pick_device, read_checkpoint, restore_model
+from loading import load_network
+from models import ModelError
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
@@ -184,16 +183,11 @@ def connection_matrices(w_hh, found):
 
 
 def main(config_path=None, checkpoint=None, device="auto", **flags):
-    path, content = read_checkpoint(checkpoint, configuration.load(config_path, flags))
-    config = configuration.load(config_path, flags, content.get("config"))
-    about = {"groups of": path, "sha256": content["sha256"]}
-    print(configuration.to_text(config, about))
-    model = restore_model(content, **config["model"]).to(pick_device(device))
+    config, model, made_by = load_network(config_path, checkpoint, device, flags)
     own, periods = config["groups"], config["training"]["periods"]
 
     found = groups.find_populations(model, config)
-    numbers = {"checkpoint": str(path), "sha256": content["sha256"]}
-    numbers |= groups.describe(found, config)
+    numbers = made_by | groups.describe(found, config)
     matrices = connection_matrices(model.effective_w_hh().detach().cpu().numpy(), found)
     numbers["connections"] = [
         {"what": title, "names": names, "post_pre": matrix.tolist()}
@@ -209,18 +203,14 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     numbers["lesions"] = [lesions.plain(row) for row in rows]
     print(lesions.table(rows, periods))
 
-    folder, suffix = Path(own["folder"]), config["plotting"]["format"]
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, figure in (
-        ("groups", draw_groups(found, config["fig5"]["tap_phase"])),
-        ("weights", draw_weights(matrices)),
-        ("lesions", draw_lesions(rows, periods)),
-    ):
-        figure.savefig(folder / f"{name}.{suffix}", dpi=110)
-    (folder / "groups.json").write_text(json.dumps(numbers, indent=1, allow_nan=False) + "\n")
-    (folder / "config.yaml").write_text(configuration.to_text(config, about))
-    print(f"saved in {folder}/")
+    figures = {
+        "groups": draw_groups(found, config["fig5"]["tap_phase"]),
+        "weights": draw_weights(matrices),
+        "lesions": draw_lesions(rows, periods),
+    }
+    text, suffix = configuration.to_text(config, made_by), config["plotting"]["format"]
+    files.save_drawings(own["folder"], text, figures, suffix, {"groups": numbers})
 
 
 if __name__ == "__main__":
-    configuration.command_line(main, ModelError)
+    configuration.command_line(main, ModelError, files.FileError)
