@@ -13,7 +13,7 @@ import analysis
 import config as configuration
 import files
 from loading import load_network
-from models import ModelError
+from models import ModelError, pack
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
