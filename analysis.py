@@ -72,10 +72,14 @@ def firing_order(rates, taps, n_excit):
     return np.concatenate([order[order < n_excit], order[order >= n_excit]])
 
 
-def cycle_lengths(rates, taps):
-    """Length of the trajectory (T, N) in each cycle from tap to tap -> (taps - 1,)."""
-    steps = np.linalg.norm(np.diff(rates[taps[0] : taps[-1] + 1], axis=0), axis=1)
-    return np.add.reduceat(steps, taps[:-1] - taps[0])
+def path_steps(rates):
+    """How far the trajectory (T, N) comes in each step, 0 in the first -> (T,)."""
+    return np.concatenate([[0], np.linalg.norm(np.diff(rates, axis=0), axis=1)])
+
+
+def cycle_lengths(steps, taps):
+    """Length of a trajectory of `path_steps` (T,) in each cycle from tap to tap -> (taps - 1,)."""
+    return np.add.reduceat(steps[taps[0] + 1 : taps[-1] + 1], taps[:-1] - taps[0])
 
 
 def fit_plane(states, n_components=2):

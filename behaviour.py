@@ -17,7 +17,7 @@ from models import pack
 
 # One period under one condition, over several runs with different noise. mean_iti, sd_iti [s], cv
 # and error (of the mean ITI, a share of the period) are means over the runs; beats, missed, extra
-# are counts; lengths are (mean, SD) of the trajectory per cycle, or None where none was taken.
+# are counts; lengths: (mean, SD) of the trajectory per cycle, or None where a run has no beat.
 Row = namedtuple("Row", "condition period runs beats mean_iti sd_iti cv error missed extra lengths")
 Finding = namedtuple("Finding", "measure reached bound met")
 
@@ -62,12 +62,14 @@ def measure(model, config, on_step=None):
     """Drive under every condition of the check section, all side by side -> list of `Row`.
 
     Trained periods come with clicks and without, check.noise_runs times each; periods never trained
-    with clicks, check.untrained_runs times each. The lengths are those of the first run. on_step()
-    is called after each time step.
+    with clicks, check.untrained_runs times each. Trajectory lengths are those of the runs with
+    clicks, in the space of rates stretched to 0..1 by each unit's range over the first
+    check.range_seconds, and after these. on_step() is called after each time step.
     """
     check, trained = config["check"], config["training"]["periods"]
     others = untrained_periods(trained, check["untrained_periods"])
     plan = [(CLICKS, p) for p in trained] * check["noise_runs"]
+    n_clicked = len(plan)
     plan += [(REST, p) for p in trained] * check["noise_runs"]
     plan += [(UNTRAINED, p) for p in others] * check["untrained_runs"]
     clicks = [condition != REST for condition, _ in plan]
@@ -76,13 +78,26 @@ def measure(model, config, on_step=None):
     noise = torch.Generator(inputs.device).manual_seed(check["seed"])
     discard = round(config["drive"]["discard_seconds"] / model.dt)
     n_kept = inputs.shape[1] - discard
+    n_range = min(round(check["range_seconds"] / model.dt), n_kept // 2)
     outputs = inputs.new_empty(n_kept, len(plan))
-    states = inputs.new_empty(n_kept, len(trained), model.w_hh.shape[0])  # 100 MB a trained period
+    steps = inputs.new_zeros(n_kept, n_clicked)  # how far each trajectory comes in each step
+    low, high, before = (inputs.new_zeros(n_clicked, model.w_hh.shape[0]) for _ in range(3))
 
     def keep(t, output, state):
+        nonlocal before
         if t >= discard:
             outputs[t - discard] = output
-            states[t - discard] = state[: len(trained)]
+            rates = state[:n_clicked].relu()
+            if t == discard:
+                low.copy_(rates)
+            if t < discard + n_range:
+                torch.minimum(low, rates, out=low)
+                torch.maximum(high, rates, out=high)
+            else:
+                # beyond the range seen so far a unit stays at 0 or 1, as over a whole run
+                rates = ((rates - low) / torch.where(high > low, high - low, 1)).clamp_(0, 1)
+                steps[t - discard] = (rates - before).norm(dim=1)
+                before = rates
         if on_step:
             on_step()
 
@@ -91,11 +106,11 @@ def measure(model, config, on_step=None):
     for i, (key, output) in enumerate(zip(plan, outputs.T.cpu().numpy(), strict=True)):
         taps, beat = find_beat(output, model.dt, config["taps"])
         beats.setdefault(key, []).append(beat)
-        if i < len(trained) and beat.verdict == "beat":
-            rates = analysis.normalise_rates(states[:, i].cpu().numpy())
-            own = analysis.cycle_lengths(rates, taps)
-            lengths[key] = float(own.mean()), float(own.std(ddof=1))
-    return [_row(*key, own, lengths.get(key)) for key, own in beats.items()]
+        after = taps[taps >= n_range]
+        if i < n_clicked and beat.verdict == "beat" and len(after) > 2:
+            own = analysis.cycle_lengths(steps[:, i].cpu().numpy(), after)
+            lengths.setdefault(key, []).append((own.mean(), own.std(ddof=1)))
+    return [_row(*key, own, lengths.get(key, [])) for key, own in beats.items()]
 
 
 def _row(condition, period, beats, lengths):
@@ -107,7 +122,8 @@ def _row(condition, period, beats, lengths):
     n_beats = sum(beat.verdict == "beat" for beat in beats)
     return Row(
         condition, period, len(beats), n_beats, mean_iti, sd_iti, cv, mean_iti / period - 1,
-        missed, extra, lengths,
+        missed, extra,
+        tuple(np.mean(lengths, axis=0).tolist()) if len(lengths) == len(beats) else None,
     )  # fmt: skip
 
 

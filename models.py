@@ -87,8 +87,8 @@ class Sequence(torch.autograd.Function):
 
     All tensors are time-major: inputs (T, B, I), currents (T, B, N), outputs (T, B, O).
     noise: a function (currents, start) that adds the noise of the steps from `start` on, or None.
-    products: the dtype in which the products with W are taken; the currents and the gradient keep
-    their own.
+    products: the dtypes in which the products with W are taken, forward and backward; the currents
+    and the gradient keep their own.
     recompute: keep one x a block and run each block again, with the same noise, in the backward
     pass; no currents are returned then.
     """
@@ -97,8 +97,7 @@ class Sequence(torch.autograd.Function):
     def forward(
         ctx, inputs, state, noise, alpha, products, recompute, w_ih, w_hh, b_hh, w_ho, b_ho
     ):
-        w_hh = w_hh.to(products)
-        packed, parts = pack(w_hh), blocks(*inputs.shape[:2])
+        packed, parts = pack(w_hh.to(products[0])), blocks(*inputs.shape[:2])
         n_kept = len(parts) if recompute else len(inputs) + 1
         kept = state.new_empty(n_kept, *state.shape)  # x before each block, or x_0 ... x_T
         currents = state.new_empty(parts[0].stop + 1, *state.shape) if recompute else None
@@ -113,7 +112,7 @@ class Sequence(torch.autograd.Function):
             run_block(currents, inputs[block], block.start, noise, alpha, w_ih, packed, b_hh)
             outputs[block] = currents[1:].relu() @ w_ho.t() + b_ho
             state = currents[-1]
-        ctx.noise, ctx.alpha, ctx.recompute = noise, alpha, recompute
+        ctx.noise, ctx.alpha, ctx.products, ctx.recompute = noise, alpha, products, recompute
         ctx.save_for_backward(inputs, kept, w_ih, w_hh, b_hh, w_ho)
         ctx.set_materialize_grads(False)
         return outputs, None if recompute else kept[1:]
@@ -122,12 +121,12 @@ class Sequence(torch.autograd.Function):
     def backward(ctx, grad_outputs, grad_states):
         inputs, kept, w_ih, w_hh, b_hh, w_ho = ctx.saved_tensors
         alpha, parts = ctx.alpha, blocks(*inputs.shape[:2])
-        packed, back = pack(w_hh), pack(w_hh.t())
+        packed, back = pack(w_hh.to(ctx.products[0])), pack(w_hh.t().to(ctx.products[1]))
         if grad_outputs is None:
             grad_outputs = inputs.new_zeros(*inputs.shape[:2], w_ho.shape[0])
         grad_inputs = torch.empty_like(inputs) if ctx.needs_input_grad[0] else None
         d_ih, d_b, d_ho = (torch.zeros_like(parameter) for parameter in (w_ih, b_hh, w_ho))
-        d_hh = torch.zeros_like(w_hh, dtype=b_hh.dtype)
+        d_hh = torch.zeros_like(w_hh)
         delta = torch.zeros_like(kept[0])  # dL/dx_{t+1}, (B, N)
         for i, block in reversed(list(enumerate(parts))):
             n_steps = block.stop - block.start
@@ -149,7 +148,7 @@ class Sequence(torch.autograd.Function):
                     deltas[k].add_(grad_states[block.start + k])
                 delta = deltas[k]
             flat = deltas.flatten(0, 1)
-            before = rates[:-1].flatten(0, 1).to(w_hh.dtype)
+            before = rates[:-1].flatten(0, 1).to(ctx.products[1])
             add_product(d_hh, flat.t(), pack(before.t()), alpha)
             d_ih.t().addmm_(inputs[block].flatten(0, 1).t(), flat, alpha=alpha)
             d_ho.addmm_(grad_outputs[block].flatten(0, 1).t(), rates[1:].flatten(0, 1))
@@ -174,7 +173,8 @@ class RNN(nn.Module):
 
     sigma_rec = 0.0
     sigma_input = 0.0
-    products = None  # dtype of the products with W in a sequence, if not that of the weights
+    products = (None, None)  # dtypes of a sequence's products with W, forward and backward, where
+    # they are not that of the weights
     recompute = False  # a sequence keeps less and takes longer; its states are not returned
 
     def __init__(self, input_dim, hidden_dim, output_dim, dt, tau, generator=None):
@@ -276,7 +276,7 @@ class RNN(nn.Module):
         noise = noise.transpose(0, 1) if torch.is_tensor(noise) else noise
         outputs, states = Sequence.apply(
             inputs.transpose(0, 1).contiguous(), state, self._add_noise(noise, mirrored, share),
-            self.alpha, self.products or self.w_hh.dtype, self.recompute,
+            self.alpha, [dtype or self.w_hh.dtype for dtype in self.products], self.recompute,
             self.w_ih, self.effective_w_hh(), self.b_hh, self.w_ho, self.b_ho,
         )  # fmt: skip
         return outputs.transpose(0, 1), None if self.recompute else states.transpose(0, 1)

@@ -155,7 +155,7 @@ def main(config_path=None, checkpoint=None, **flags):
         rates = analysis.normalise_rates(states)
         if row["verdict"] == "beat":
             order = analysis.firing_order(rates, taps[period], n_excit)
-            lengths[period] = analysis.cycle_lengths(rates, taps[period])
+            lengths[period] = analysis.cycle_lengths(analysis.path_steps(rates), taps[period])
         else:
             order = np.arange(rates.shape[1])
         window = rates[: round(fig1["window_seconds"] / dt), order]

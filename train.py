@@ -36,6 +36,13 @@ from parallel import add_up, any_of, join, leave, own_rows
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
 
+# dtypes of the products with W, forward and backward; None: that of the weights
+PRODUCTS = {
+    "float32": (None, None),
+    "mixed": (None, torch.bfloat16),
+    "bfloat16": (torch.bfloat16, torch.bfloat16),
+}
+
 
 def learning_rate(stage, update):
     """Cosine decay from the stage's learning_rate to its final_rate share of it."""
@@ -110,8 +117,8 @@ def train_stage(
     model.dt = stage["dt"]
     model.sigma_rec = model.arguments.get("sigma_rec", 0.0) * stage["noise_scale"]
     device = model.w_hh.device
-    low = stage["products"] == "bfloat16" and has_bfloat16(device)
-    model.products = torch.bfloat16 if low else None
+    if has_bfloat16(device):
+        model.products = PRODUCTS[stage["products"]]
     model.recompute = stage["recompute"]
     fixed = torch.Generator().manual_seed(stage["seed"])
     validation = draw_trials(stage, task_config, stage["validation_trials"], fixed, device)
@@ -135,7 +142,7 @@ def train_stage(
         on_update(rate, loss, validation_loss)
     if progress["best_weights"] is not None:
         model.load_state_dict(progress["best_weights"])
-    model.products, model.recompute = None, False
+    model.products, model.recompute = PRODUCTS["float32"], False
 
 
 def train(model, stages, progress, *args):

@@ -32,7 +32,7 @@ def network(settings):
     if not settings["noise"]:
         arguments |= {"sigma_rec": 0.0, "sigma_input": 0.0}
     model = models.build_model(generator=torch.Generator().manual_seed(0), **arguments)
-    model.products = torch.bfloat16 if settings["products"] == "bfloat16" else None
+    model.products = (torch.bfloat16 if settings["products"] == "bfloat16" else None,) * 2
     model.recompute = settings["recompute"]
     return model.to(settings["device"])
 

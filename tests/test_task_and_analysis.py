@@ -72,7 +72,7 @@ def test_no_beat_in_flat_noise_or_a_dying_oscillation():
 def test_cycle_lengths_and_order():
     phase = 2 * np.pi * np.arange(501) / 100
     circle = np.stack([np.cos(phase), np.sin(phase)], axis=1)
-    lengths = analysis.cycle_lengths(circle, np.array([0, 100, 200, 500]))
+    lengths = analysis.cycle_lengths(analysis.path_steps(circle), np.array([0, 100, 200, 500]))
     np.testing.assert_allclose(lengths, 2 * np.pi * np.array([1, 1, 3]), rtol=1e-3)
     rates = np.zeros((10, 4))
     rates[[5, 2, 7, 3], range(4)] = 1
