@@ -159,7 +159,7 @@ class Code:
 
 def test_wrong_checkpoints(tmp_path, monkeypatch, recwarn):
     monkeypatch.chdir(tmp_path)
-    shipped = (HOME / "pretrained" / "ZemlianovaRNN_seed1.pth").read_bytes()
+    shipped = (HOME / "pretrained" / "ZemlianovaRNN_seed0.pth").read_bytes()
     Path("empty.pth").write_bytes(b"")
     Path("cut.pth").write_bytes(shipped[:50_000])
     Path("text.pth").write_text("not a network")
@@ -198,7 +198,7 @@ def test_outputs_are_of_one_drive(tmp_path, monkeypatch):
     assert {f.name: f.read_bytes() for f in Path("model_outputs").iterdir()} == before
     assert [f.name for f in tmp_path.iterdir()] == ["model_outputs"]
 
-    other = HOME / "pretrained" / "ZemlianovaRNN_seed0.pth"
+    other = HOME / "pretrained" / "ZemlianovaRNN_seed1.pth"
     done = plot("--checkpoint", str(other))
     assert done.returncode == 2 and "or name the network" in done.stderr
     assert done.stderr.count("\n") == 1
