@@ -107,7 +107,7 @@ def describe(diagram):
         "equilibria in its middle": beside[cue[len(cue) // 2]],
         "equilibria just above it": [name for _, name in equilibria_at(curves, ends[1])],
         "beside a stable equilibrium": [min(stable), max(stable)] if stable else None,
-        "longest and last period [ms]": [1000 * period.max(), 1000 * period[-1]],
+        "longest and last period [ms]": [float(1000 * period.max()), float(1000 * period[-1])],
         "steps in which the period falls": [int((np.diff(period) < 0).sum()), len(cue) - 1],
         "small cycle from, to": diagram.small[[0, -1], 0].tolist() if len(diagram.small) else None,
         "height at the end, of the largest": float((high - low)[-1] / (high - low).max()),
