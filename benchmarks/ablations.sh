@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# What parts of the training recipe are worth: the recipe without each, in a minute, and the predecessor's (with
-# batches of 32: 512 would take hours), with one seed, two runs at a time on one thread each, and
-# one table of all. About 20 minutes.   benchmarks/ablations.sh FOLDER [SEED]
+# What the parts of the training recipe are worth: the recipe without each, in one minute, with the
+# vanilla RNN, and the predecessor's recipe (batches of 32: 512 would take hours). One seed, two
+# runs at a time on one thread each, about 20 minutes; then one table of all.
+#     benchmarks/ablations.sh FOLDER [SEED]
 set -eu
 home="$(cd "$(dirname "$0")/.." && pwd)"
 python="${PYTHON:-python}"
@@ -20,11 +21,11 @@ export -f run
 export home python seed OMP_NUM_THREADS=1
 
 xargs -P 2 -I '{}' bash -c 'run {}' <<'RUNS'
-same_noise --training.noise_scale 1
-no_mirror --training.mirrored_noise False
-no_long_trials --training.trial_seconds [2,2,2,3,4,4] --training.silent_periods [8,8,8,8,12,12]
-one_minute --training.epochs [100,700,100,40,20,10]
-vanilla_RNN --model_type RNN
+same-noise --training.noise_scale 1
+no-mirror --training.mirrored_noise False
+no-long-trials --training.trial_seconds [2,2,2,3,4,4] --training.silent_periods [8,8,8,8,12,12]
+one-minute --training.epochs [100,700,100,40,20,10]
+vanilla-RNN --model_type RNN
 original --config_path CONFIG_ORIGINAL --training.batch_size 32
 RUNS
 "$python" "$home/benchmarks/seeds.py" ./*.pth
