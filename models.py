@@ -20,7 +20,7 @@ from torch import nn
 
 import files
 
-SHIPPED = Path(__file__).parent / "pretrained" / "ZemlianovaRNN_seed0.pth"
+SHIPPED = Path(__file__).parent / "pretrained" / "ZemlianovaRNN_seed4.pth"
 
 
 class ModelError(ValueError):

@@ -90,14 +90,13 @@ def draw_panels(trajectories, lengths, explained, rows, colours, cue_constant):
     space.set_box_aspect(None, zoom=0.85)  # or the label of PC3 leaves the panel
     space.set_title("Trajectories; black: taps")
     space.legend(fontsize=8, loc="upper left")
-    for period, own in lengths.items():
-        middle.plot(own.mean(), own.std(ddof=1), "o", color=colours[period])
-        middle.annotate(
-            f"{1 / period:.0f} Hz",
-            (own.mean(), own.std(ddof=1)),
-            (5, 5),
-            textcoords="offset points",
-        )
+    for i, (period, own) in enumerate(lengths.items()):
+        point = own.mean(), own.std(ddof=1)
+        middle.plot(*point, "o", color=colours[period])
+        beside = (
+            (-12, 9) if i % 2 else (-12, -17)
+        )  # above and below in turn: the fast ones are near
+        middle.annotate(f"{1 / period:.0f} Hz", point, beside, textcoords="offset points")
     middle.set(
         xlabel="mean length per cycle", ylabel="SD of the length", title="Trajectory lengths"
     )

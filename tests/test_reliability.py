@@ -159,7 +159,7 @@ class Code:
 
 def test_wrong_checkpoints(tmp_path, monkeypatch, recwarn):
     monkeypatch.chdir(tmp_path)
-    shipped = (HOME / "pretrained" / "ZemlianovaRNN_seed0.pth").read_bytes()
+    shipped = (HOME / "pretrained" / "ZemlianovaRNN_seed4.pth").read_bytes()
     Path("empty.pth").write_bytes(b"")
     Path("cut.pth").write_bytes(shipped[:50_000])
     Path("text.pth").write_text("not a network")
