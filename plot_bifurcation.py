@@ -111,7 +111,9 @@ def draw(reduced, trained, of_flow, own, cue_constant):
         period.legend(fontsize=10)
     if len(hopfs) == 1 and len(trained.cycles):  # a closer look at the end of the cycle
         point, z = hopfs[0]
-        inset = below.inset_axes((0.5, 0.61, 0.49, 0.38))
+        bottom, top = below.get_ylim()
+        below.set_ylim(bottom, top + 0.75 * (top - bottom))  # room for it
+        inset = below.inset_axes((0.5, 0.62, 0.49, 0.37))
         draw_equilibria(inset, trained, "", numbers=False)
         inset.set(
             xlim=(point.p - own["small_range"], trained.cycles[-1, 0] + own["small_range"] / 4),
