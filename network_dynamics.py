@@ -13,7 +13,15 @@ import copy
 import numpy as np
 import torch
 
-from equilibria import Flow, NotConverged, holds, newton, whole_branch
+from equilibria import (
+    Flow,
+    NotConverged,
+    eigenvalues,
+    euler_growth,
+    holds,
+    newton,
+    whole_branch,
+)
 
 
 def stepper(model):
@@ -87,6 +95,19 @@ def find_branches(model, own):
         if not any(holds(branch, flow, x, cue) for branch in branches):
             branches.append(whole_branch(flow, x, cue, own["cues"], own["step"], scale))
     return branches, len(starts), n_reached
+
+
+def equilibria_at(model, branches, cue):
+    """Equilibria of a float64 network at a cue: [(x (N,), whether a run in steps of dt stays)]."""
+    flow, found = network_flow(model), []
+    for branch in branches:
+        for i in np.flatnonzero(np.diff(np.sign(branch.p - cue))):
+            share = (cue - branch.p[i]) / (branch.p[i + 1] - branch.p[i])
+            x = equilibrium(flow, branch.x[i] + share * (branch.x[i + 1] - branch.x[i]), cue)
+            if x is not None:
+                growth = euler_growth(model.dt)(eigenvalues(flow.jacobian(x, cue)))
+                found.append((x, bool(growth.max() < 0)))
+    return found
 
 
 def drive_cues(model, cues, states, seconds, ramp=0.0, ramp_from=0.0, keep=0.0):

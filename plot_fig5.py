@@ -12,6 +12,7 @@ import torch
 import analysis
 import config as configuration
 import files
+import network_dynamics
 from loading import load_network
 from models import ModelError, pack
 
@@ -54,17 +55,21 @@ def initial_condition(model, fig5, taps_config):
 
 
 def draw_fields(panels, span, n_points, n_columns):
-    """Panels of (title, centre (2,), arrows, speed, trajectory (T, 2)) with one scale of speed."""
+    """Panels of (title, centre (2,), arrows, speed, trajectory (T, 2), equilibria), one scale.
+
+    equilibria: [((2,), whether it is stable)], filled where stable, open where not.
+    """
     n_rows = -(-len(panels) // n_columns)
     figure, all_axes = plt.subplots(
         n_rows, n_columns, figsize=(3.4 * n_columns + 1, 3.6 * n_rows), squeeze=False,
         layout="constrained",
     )  # fmt: skip
-    highest = max(speed.max() for _, _, _, speed, _ in panels)
+    highest = max(panel[3].max() for panel in panels)
     line = np.linspace(-span, span, n_points)
     for axes in all_axes.flat[len(panels) :]:
         axes.remove()
-    for axes, (title, centre, arrows, speed, path) in zip(all_axes.flat, panels, strict=False):
+    for axes, panel in zip(all_axes.flat, panels, strict=False):
+        title, centre, arrows, speed, path, points = panel
         x, y = centre[0] + line, centre[1] + line
         square = (n_points, n_points)
         image = axes.pcolormesh(
@@ -74,6 +79,9 @@ def draw_fields(panels, span, n_points, n_columns):
         axes.streamplot(x, y, u, v, color="white", linewidth=0.7, density=1.1, arrowsize=0.8)
         axes.plot(*path.T, color="#D62728", lw=2.5)
         axes.plot(*path[-1], "o", color="#D62728", mec="white", ms=6)
+        for point, stable in points:
+            colour = "white" if stable else "none"
+            axes.plot(*point, "s", color=colour, mec="white", mew=2, ms=9, zorder=3)
         axes.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), title=title, xlabel="PC1", ylabel="PC2")
         axes.set_aspect("equal")
     figure.colorbar(image, ax=all_axes, label="speed: norm of the change in one step", shrink=0.8)
@@ -99,20 +107,29 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
         grid = analysis.plane_grid(centre, span, n_points)
         return analysis.vector_field(stepper(model, cue), origin, grid, mean, axes, steps)
 
+    exact = network_dynamics.in_double(model)
+    branches, _, _ = network_dynamics.find_branches(exact, config["bifurcation"])
+
+    def equilibria(cue):
+        found = network_dynamics.equilibria_at(exact, branches, cue)
+        print(f"cue {cue:g}: {len(found)} equilibria, {sum(s for _, s in found)} of them stable")
+        return [(analysis.project(x, mean, axes), stable) for x, stable in found]
+
     panels_a, steps = [], round(fig5["field_seconds"] / dt)
     for cue in fig5["cues"]:
         trajectory = analysis.project(run(model, [cue], start, steps)[1][0], mean, axes)
         arrows, speed = field(cue, start, trajectory[-1], [steps])[steps]
-        panels_a.append((f"cue {cue:g}", trajectory[-1], arrows, speed, trajectory))
-        print(f"figure 5a: cue {cue:g} done", flush=True)
+        title, centre = f"cue {cue:g}", trajectory[-1]
+        panels_a.append((title, centre, arrows, speed, trajectory, equilibria(cue)))
 
     rest, beat_cue = model.initial_state(1)[0], fig5["beat_cue"]
     when = [round(t / dt) for t in fig5["times"]]
     trajectory = analysis.project(run(model, [beat_cue], rest, max(when))[1][0], mean, axes)
     centre = analysis.project(rest.cpu().numpy(), mean, axes)  # where x = 0 lies in the plane
     fields = field(beat_cue, rest, centre, when)
+    points = equilibria(beat_cue)
     panels_b = [
-        (f"cue {beat_cue:g}, {1000 * dt * n:g} ms", centre, *fields[n], trajectory[:n])
+        (f"cue {beat_cue:g}, {1000 * dt * n:g} ms", centre, *fields[n], trajectory[:n], points)
         for n in when
     ]
 

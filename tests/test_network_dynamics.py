@@ -50,6 +50,9 @@ def test_a_stable_network_rests_on_its_branch(kind):
     np.testing.assert_allclose(states[0], x, atol=1e-8)
     assert equilibria.holds(branches[0], flow, x, 1.3)
     np.testing.assert_allclose(outputs[-1], network_dynamics.outputs_of(model, x[None]), atol=1e-8)
+    ((own, stable),) = network_dynamics.equilibria_at(model, branches, 1.3)
+    np.testing.assert_allclose(own, x, atol=1e-8)
+    assert stable
     growth = equilibria.euler_growth(model.dt)
     assert equilibria.bifurcations(flow, branches[0], growth) == []
     assert network_dynamics.find_cycles(model, np.array([0.0, 1.0]), OWN)[0] == {
