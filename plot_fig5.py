@@ -78,10 +78,10 @@ def draw_fields(panels, span, n_points, n_columns):
         u, v = arrows[:, 0].reshape(square), arrows[:, 1].reshape(square)
         axes.streamplot(x, y, u, v, color="white", linewidth=0.7, density=1.1, arrowsize=0.8)
         axes.plot(*path.T, color="#D62728", lw=2.5)
-        axes.plot(*path[-1], "o", color="#D62728", mec="white", ms=6)
+        axes.plot(*path[-1], "o", color="#D62728", mec="white", ms=6, zorder=4)
         for point, stable in points:
-            colour = "white" if stable else "none"
-            axes.plot(*point, "s", color=colour, mec="white", mew=2, ms=9, zorder=3)
+            colour = "black" if stable else "none"
+            axes.plot(*point, "s", color=colour, mec="white", mew=2, ms=11, zorder=3)
         axes.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), title=title, xlabel="PC1", ylabel="PC2")
         axes.set_aspect("equal")
     figure.colorbar(image, ax=all_axes, label="speed: norm of the change in one step", shrink=0.8)
