@@ -167,7 +167,7 @@ def vector_field(step, start, grid, mean, axes, when, chunk=1024, settled=1e-6):
                         arrows,
                         torch.hypot(arrows.norm(dim=1), change.norm(dim=1)),
                     )
-                rows, states = rows[moving], states[moving]
+                rows, states = rows[moving.cpu()], states[moving]
                 if len(rows) == 0:
                     break
-    return {n: (arrows.numpy(), speed.numpy()) for n, (arrows, speed) in field.items()}
+    return {n: (arrows.cpu().numpy(), speed.cpu().numpy()) for n, (arrows, speed) in field.items()}

@@ -161,7 +161,12 @@ def judge(rows, check):
     add("CV of ITIs", cv <= check["max_cv"], share(cv), f"at most {check['max_cv']:.1%}")
     sds = [row.sd_iti for row in clicked]
     rank = spearmanr([row.period for row in clicked], sds).statistic if len(sds) > 1 else np.nan
-    add("SD of ITIs against period", np.all(np.diff(sds) > 0), f"{rank:.2f}", "rank correlation 1")
+    add(
+        "SD of ITIs against period",
+        len(sds) > 1 and np.all(np.diff(sds) > 0),
+        f"{rank:.2f}",
+        "rank correlation 1",
+    )
     if others:
         add("ITI error, periods never trained", *accuracy(others, check["max_untrained_error"]))
         falling = np.diff([row.mean_iti for row in others]) > 0  # towards longer periods: rising

@@ -269,6 +269,8 @@ def load(config_path=None, flags=None, checkpoint=None):
     predecessor's files do; a path, or the sections themselves), the model, task and training
     sections of `checkpoint` (what a network was trained with), and `flags` {"section.key": value}.
     """
+    if not isinstance(config_path, (str, Path, dict, type(None))):
+        raise ConfigError(f"config_path is {config_path!r}; allowed: a file")
     flat = read(DEFAULT_PATH)
     if isinstance(config_path, dict):
         flat.update(_flatten(config_path, "configuration"))
@@ -333,6 +335,19 @@ def _check_together(config):
                 f"training.trial_seconds is {stage['trial_seconds']} s; allowed: above "
                 f"task.max_onset, {task['max_onset']} s"
             )
+    drive = config["drive"]
+    for name, seconds in [
+        ("drive.discard_seconds", drive["discard_seconds"]),
+        ("drive.keep_seconds", drive["keep_seconds"]),
+        ("cue_range.keep_seconds", config["cue_range"]["keep_seconds"]),
+    ]:
+        if seconds > 0:
+            whole_steps(name, seconds, model["dt"])
+    if drive["onset"] > drive["discard_seconds"]:
+        raise ConfigError(
+            f"drive.onset is {drive['onset']} s; allowed: at most drive.discard_seconds, "
+            f"{drive['discard_seconds']} s"
+        )
     if len(set(training["periods"])) < len(training["periods"]):
         raise ConfigError(f"training.periods is {training['periods']}; allowed: each period once")
     if min(training["periods"]) < 2 * task["click_width"]:

@@ -31,7 +31,7 @@ import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend wi
 
 CHUNK = 1000  # steps between two writes of hidden states
 PICTURE_BYTES = 50_000  # of one picture, roughly
-NAMES = "valid_output_*.npy peaks_*.npy hidden_states_*.npy plot_period_*.png summary.csv".split()
+NAMES = "valid_output_*.npy peaks_*.npy hidden_states_*.npy plot_period_*.* summary.csv".split()
 NAMES += ["config.yaml", "made_by.json"]  # what a drive may leave in its folder
 
 
@@ -65,7 +65,7 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     # config and network
     config, model, made_by = load_network(config_path, checkpoint, device, flags)
     text = configuration.to_text(config, made_by)
-    drive, dt = config["drive"], model.dt
+    drive, dt, suffix = config["drive"], model.dt, config["plotting"]["format"]
 
     # one trial a period, all in one batch
     trained = config["training"]["periods"]
@@ -125,7 +125,7 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
             np.save(part / names["taps_file"], taps)
             title = f"period {period} s: {beat.verdict}, mean ITI {beat.mean_iti:.4f} s"
             if config["plotting"]["enable"]:
-                save_picture(part / f"plot_period_{period}.png", output, taps, dt, title, text)
+                save_picture(part / f"plot_period_{period}.{suffix}", output, taps, dt, title, text)
             cue = task.context_cue(period, config["task"]["cue_constant"])
             error = (beat.mean_iti / period - 1) * 100
             about_beat = {"verdict": beat.verdict, "taps": beat.n_taps, "mean_iti_s": beat.mean_iti}

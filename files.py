@@ -104,10 +104,10 @@ def replacing_folder(folder, own):
 @contextmanager
 def claimed(path):
     """Keep `path` for this process as long as the block lasts. FileError if another one has it."""
-    path = Path(path)
+    path = Path(path).absolute()
     lock = path.with_name(f".lock-{path.name}")
     with _user_errors(path):
-        path.absolute().parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(lock, os.O_CREAT | os.O_RDWR)
     try:
         try:

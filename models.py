@@ -335,8 +335,10 @@ def save_checkpoint(path, model, **about):
         "state_dict": model.state_dict(),
         **about,
     }
+    data = io.BytesIO()
+    torch.save(content, data)
     with files.replacing(path) as part:
-        torch.save(content, part)
+        part.write_bytes(data.getbuffer())
 
 
 def read_checkpoint(path, config=None):
@@ -402,8 +404,9 @@ def pick_device(name):
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        return torch.empty(0, device=name).device
+        device = torch.empty(0, device=name).device
     except (RuntimeError, AssertionError, TypeError):
-        raise ModelError(
-            f"device is {name!r}; allowed here: auto or cpu or a CUDA device"
-        ) from None
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise ModelError(f"device is {name!r}; allowed here: auto or cpu or a CUDA device")
+    return device

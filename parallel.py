@@ -12,13 +12,14 @@ import torch
 import torch.distributed as dist
 
 
-def join():
-    """(rank, number of processes) of this one, after it has joined the others."""
+def join(device):
+    """(rank, number of processes) of this one, after it has joined the others; device: its name."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return 0, 1
-    if torch.cuda.is_available():
+    on_cuda = torch.cuda.is_available() and device != "cpu"
+    if on_cuda:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    dist.init_process_group("nccl" if on_cuda else "gloo")
     return dist.get_rank(), dist.get_world_size()
 
 

@@ -149,6 +149,11 @@ def train(model, stages, progress, *args):
     """Train through all stages, on from where `progress` says; args: as in `train_stage`."""
     for stage in stages[progress["stage"] :]:
         train_stage(model, stage, progress, *args)
+        if not math.isfinite(progress["best_loss"]):
+            raise ModelError(
+                f"the validation loss is not finite after stage {progress['stage'] + 1}; lower "
+                "training.learning_rate"
+            )
         progress.update(stage=progress["stage"] + 1, validation_loss=progress["best_loss"])
         progress.update(update=0, best_loss=math.inf, best_weights=None)
 
@@ -203,6 +208,8 @@ def starting_point(config_path, flags, resume, device):
     if not path.exists():
         raise files.FileError(f"{path} is missing: no run to resume; start one without --resume")
     state = read_checkpoint(path)[1]
+    if "progress" not in state:
+        raise ModelError(f"{path}: not the state of a stopped run; start one without --resume")
     started = configuration.load(state["config"])
     wanted = configuration.load(config_path or state["config"], flags)
     differing = configuration.differences(wanted, started)
@@ -245,7 +252,7 @@ def judge_network(model, config):
 
 def main(config_path=None, device="auto", resume=False, **flags):
     # config
-    ranks = rank, n_ranks = join()
+    ranks = rank, n_ranks = join(device)
     device = pick_device(device)
     config, state = starting_point(config_path, flags, resume, device)
     stages, training = configuration.stages(config), config["training"]
@@ -253,11 +260,19 @@ def main(config_path=None, device="auto", resume=False, **flags):
     state_path = state_file(save_path)
     made_by = files.provenance() | {"device": str(device), "threads": torch.get_num_threads()}
     made_by["bfloat16 products"] = has_bfloat16(device)
-    print(configuration.to_text(config, {"made by": "train.py"} | made_by))
-    if state_path.exists() and not resume:
-        print(
-            f"{state_path}: the state of a stopped run, which --resume goes on with; starting anew"
-        )
+    made_by["processes"] = n_ranks
+    if len({path.absolute() for path in (save_path, log_path, state_path)}) < 3:
+        raise files.FileError(f"training.log_path is {log_path}; allowed: not that of the network")
+    for stage in stages:
+        if n_ranks > stage["batch_size"] // (2 if stage["mirrored_noise"] else 1):
+            raise configuration.ConfigError(
+                f"training.batch_size is {stage['batch_size']}; allowed: a trial for each of the "
+                f"{n_ranks} processes, two with mirrored_noise"
+            )
+    if rank == 0:
+        print(configuration.to_text(config, {"made by": "train.py"} | made_by))
+        if state_path.exists() and not resume:
+            print(f"{state_path} is of a stopped run, with which --resume goes on; starting anew")
 
     # model
     generator = torch.Generator().manual_seed(training["seed"])  # weights and batches
@@ -296,16 +311,17 @@ def main(config_path=None, device="auto", resume=False, **flags):
         if stop:
             bar.close()
             if rank == 0:
-                print(f"stopped after update {update}; go on with --resume", file=sys.stderr)
+                again = f"--resume --training.save_path {save_path}"
+                print(f"stopped after update {update}; go on with {again}", file=sys.stderr)
             sys.exit(128 + (signals or [signal.SIGTERM])[0])
 
     pictures = Path(config["plotting"]["folder"])
     with ExitStack() as claims:
         if rank == 0:
-            for path in (save_path, log_path):
+            for path in (save_path, log_path, pictures / "Period.png"):
                 files.check_file(path)
+            for path in (save_path, log_path):
                 claims.enter_context(files.claimed(path))
-            files.check_file(pictures / "Period.png")
         with files.held_signals() as signals:
             train(
                 model, stages, progress, optimizer, config["task"], generator, noise, on_update,

@@ -1,6 +1,6 @@
 """Tables over trained networks, in Markdown: what each reaches, and mean and spread of all.
 
-python benchmarks/seeds.py pretrained/seed_*.pth
+python benchmarks/seeds.py pretrained/*.pth
 
 Reads the verdict that train.py keeps in a checkpoint; nothing is driven anew.
 """
@@ -27,7 +27,7 @@ PREDECESSOR = {
 def read_verdicts(paths):
     """{last word of the file name: (behaviour, training seconds)}. Raises ModelError."""
     verdicts = {}
-    for path in paths:
+    for path in sorted(paths, key=lambda path: (len(str(path)), str(path))):  # seed12 after seed4
         _, content = read_checkpoint(path, configuration.load())
         if "behaviour" not in content:
             raise ModelError(f"checkpoint {path}: no verdict; train it with check.enable true")

@@ -25,6 +25,7 @@ HOME = Path(__file__).parents[1]
 ONE_STAGE = {
     "model.dt": 0.01, "training.stage_dt": [0.01], "training.products": "float32",
     "training.learning_rate": 1e-3, "training.final_rate": 0.1, "training.noise_scale": 1,
+    "training.silent_periods": 8,
     "training.batch_size": 2, "training.validation_trials": 2, "check.enable": False,
     "plotting.enable": False,
 }  # fmt: skip
@@ -111,6 +112,14 @@ def test_a_run_that_diverges_stops(tmp_path, monkeypatch):
     assert Path("best_model.pth").read_text() == "the last good network"
 
 
+def test_flags_without_a_value_and_a_state_that_is_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused(tmp_path, "config_path is True", config_path=True)
+    torch.save({"state_dict": {}, "config": configuration.load()}, "best_model.pth.state")
+    refused(tmp_path, "not the state of a stopped run", resume=True)
+    refused(tmp_path, "validation loss is not finite", **{"training.learning_rate": 1e30})
+
+
 def test_two_runs_in_one_place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with files.claimed("best_model.pth"):
@@ -141,6 +150,9 @@ def test_two_runs_in_one_place(tmp_path, monkeypatch):
         ("training: {periods: [0.015]}", "two clicks"),
         ("training: {periods: [0.5, 0.5]}", "each period once"),
         ("training: {save_path: .}", "cannot be written"),
+        ("training: {log_path: best_model.pth}", "not that of the network"),
+        ("drive: {keep_seconds: 1.0005}", "multiple of the step"),
+        ("drive: {onset: 3}", "at most drive.discard_seconds"),
     ],
 )
 def test_wrong_configurations(tmp_path, monkeypatch, text, words):
