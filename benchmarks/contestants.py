@@ -43,7 +43,7 @@ def trials(settings):
 
     import task
 
-    training, dt = CONFIG["training"], CONFIG["model"]["dt"]
+    training, dt = configuration.stages(CONFIG)[0], CONFIG["model"]["dt"]
     generator, seconds = torch.Generator().manual_seed(0), settings["steps"] * dt
     return lambda: task.draw_trials(
         training["periods"], settings["batch"], seconds, seconds / 2,
