@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+import config as configuration
 import models
+import task
 
 SIZES = dict(input_dim=2, hidden_dim=20, output_dim=1, dt=0.002, tau=0.01, excit_percent=0.8)
 KINDS = ["ZemlianovaRNN", "RNN"]
@@ -105,6 +107,25 @@ def test_bfloat16_products_change_the_gradient_by_less_than_one_percent(forward)
     w = list(model.float().parameters())
     low = gradient(torch.float32, (forward, torch.bfloat16))
     assert 1e-6 < (low - exact).norm() / exact.norm() < 0.01
+
+
+def test_mixed_products_keep_the_gradient_of_a_trained_network_at_1_ms():
+    _, content = models.read_checkpoint("shipped")
+    config = configuration.load(None, {}, content["config"])
+    periods = torch.tensor([0.5, 0.25])
+    trials = task.make_trials(periods, 0.05 * torch.ones(2), 1.5, 0.5, 0.001, config["task"])
+
+    def gradient(dtype, products):
+        model = models.restore_model(content).to(dtype)
+        model.products = products
+        u, target = (part.to(dtype) for part in trials)
+        loss = (model(u)[0] - target).square().mean()
+        gradients = torch.autograd.grad(loss, list(model.parameters()))
+        return torch.cat([g.flatten().double() for g in gradients])
+
+    exact = gradient(torch.float64, (None, None))
+    mixed = gradient(torch.float32, (None, torch.bfloat16))
+    assert 1e-6 < (mixed - exact).norm() / exact.norm() < 0.01
 
 
 def test_mirrored_noise_is_the_same_noise_with_its_sign_turned():
