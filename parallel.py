@@ -7,6 +7,7 @@ gradients are added up. So the update is that of one process, to rounding.
 """
 
 import os
+import sys
 
 import torch
 import torch.distributed as dist
@@ -46,5 +47,17 @@ def any_of(flag, device):
 
 
 def leave():
-    if dist.is_initialized():
-        dist.destroy_process_group()
+    """Part from the others, all together. Only rank 0 returns; the other processes end here.
+
+    They end without tidying up: the threads that talked may be ending still, and an ordinary exit
+    meanwhile now and then aborts.
+    """
+    if not dist.is_initialized():
+        return
+    rank = dist.get_rank()
+    dist.barrier()
+    dist.destroy_process_group()
+    if rank > 0:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)

@@ -310,6 +310,7 @@ def main(config_path=None, device="auto", resume=False, **flags):
             saved = time.time()
         if stop:
             bar.close()
+            leave()
             if rank == 0:
                 again = f"--resume --training.save_path {save_path}"
                 print(f"stopped after update {update}; go on with {again}", file=sys.stderr)
@@ -328,8 +329,6 @@ def main(config_path=None, device="auto", resume=False, **flags):
                 ranks,
             )  # fmt: skip
         leave()
-        if rank > 0:
-            return
         bar.close()
         save()  # so that a run stopped from here on is not trained again
         model.dt = config["model"]["dt"]
