@@ -1,5 +1,7 @@
 """What every script that takes a trained network begins with."""
 
+import os
+
 import config as configuration
 import files
 from models import pick_device, read_checkpoint, restore_model
@@ -15,7 +17,10 @@ def load_network(config_path, checkpoint, device, flags):
     path, content = read_checkpoint(checkpoint, configuration.load(config_path, flags))
     config = configuration.load(config_path, flags, content.get("config"))
     model = restore_model(content, **config["model"]).to(pick_device(device))
-    made_by = files.provenance() | {"checkpoint": str(path), "sha256": content["sha256"]}
+    made_by = files.provenance() | {
+        "checkpoint": os.path.relpath(path),
+        "sha256": content["sha256"],
+    }
     made_by["device"] = str(model.w_hh.device)
     print(configuration.to_text(config, made_by))
     return config, model, made_by

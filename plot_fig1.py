@@ -7,6 +7,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import matplotlib
@@ -130,7 +131,7 @@ def main(config_path=None, checkpoint=None, **flags):
     fig1, source = config["fig1"], Path(config["drive"]["folder"])
     check_outputs(source, path, content["sha256"])
     rows, driven_with = read_outputs(source)
-    made_by = files.provenance() | {"drawn from": source, "checkpoint": path}
+    made_by = files.provenance() | {"drawn from": source, "checkpoint": os.path.relpath(path)}
     text = configuration.to_text(config, made_by | {"sha256": content["sha256"]})
     print(text)
     figures = {}
