@@ -110,10 +110,14 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     exact = network_dynamics.in_double(model)
     branches, _, _ = network_dynamics.find_branches(exact, config["bifurcation"])
 
+    numbers = []
+
     def equilibria(cue):
         found = network_dynamics.equilibria_at(exact, branches, cue)
         print(f"cue {cue:g}: {len(found)} equilibria, {sum(s for _, s in found)} of them stable")
-        return [(analysis.project(x, mean, axes), stable) for x, stable in found]
+        points = [(analysis.project(x, mean, axes), stable) for x, stable in found]
+        numbers.extend({"cue": cue, "in_plane": p.tolist(), "stable": s} for p, s in points)
+        return points
 
     panels_a, steps = [], round(fig5["field_seconds"] / dt)
     for cue in fig5["cues"]:
@@ -138,7 +142,10 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
         for name, panels in (("fig_5a", panels_a), ("fig_5b", panels_b))
     }
     text = configuration.to_text(config, made_by)
-    files.save_drawings(fig5["folder"], text, figures, config["plotting"]["format"])
+    files.save_drawings(
+        fig5["folder"], text, figures, config["plotting"]["format"],
+        {"equilibria": {"made_by": made_by, "equilibria": numbers}},
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
