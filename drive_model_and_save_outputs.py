@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-import behaviour
-import config as configuration
-import files
-import task
-from loading import load_network
-from models import ModelError
+from models import load_network
+from zrnn.analysis import judge as behaviour
+from zrnn.network import drive as driving
+from zrnn.network import task
+from zrnn.network.checkpoints import ModelError
+from zrnn.workshop import configuration, files
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
@@ -77,7 +77,7 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     n_bytes += PICTURE_BYTES * len(periods) * config["plotting"]["enable"]
     files.check_space(drive["folder"], n_bytes, "less with --drive.hidden_states none")
     clicks = [drive["clicks"]] * len(periods)
-    inputs = behaviour.driving_inputs(periods, clicks, dt, config)
+    inputs = driving.driving_inputs(periods, clicks, dt, config)
     inputs = inputs.to(model.w_hh.device)
     noise = torch.Generator(inputs.device).manual_seed(drive["seed"])
 
@@ -106,7 +106,7 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
                     file[stop - len(chunk) : stop, 0] = own
                 chunk.clear()
 
-        behaviour.drive_network(model, inputs, noise, on_step)
+        driving.drive_network(model, inputs, noise, on_step)
         bar.close()
         hidden.clear()  # closes the files
 

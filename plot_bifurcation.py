@@ -8,11 +8,11 @@
 import matplotlib
 import numpy as np
 
-import config as configuration
-import files
-import network_dynamics
-import reduced_model
-from diagram import (
+from models import load_network
+from zrnn.dynamics import network as dynamics
+from zrnn.dynamics import reduced_model
+from zrnn.dynamics.branches import bifurcations, euler_growth, flow_growth
+from zrnn.dynamics.diagram import (
     Diagram,
     agreement,
     answers,
@@ -23,9 +23,8 @@ from diagram import (
     draw_period,
     legend_of,
 )  # fmt: skip
-from equilibria import bifurcations, euler_growth, flow_growth
-from loading import load_network
-from models import ModelError
+from zrnn.network.checkpoints import ModelError
+from zrnn.workshop import configuration, files
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
@@ -37,12 +36,12 @@ def network_diagram(model, own):
     own: the config's section bifurcation. Returns the diagram, the bifurcations of the flow, dt to
     0, as [(Bifurcation, z)], and {name: value} of how the branches were searched.
     """
-    exact = network_dynamics.in_double(model)
-    branches, n_starts, n_reached = network_dynamics.find_branches(exact, own)
-    flow, mapped = network_dynamics.network_flow(exact), euler_growth(model.dt)
+    exact = dynamics.in_double(model)
+    branches, n_starts, n_reached = dynamics.find_branches(exact, own)
+    flow, mapped = dynamics.network_flow(exact), euler_growth(model.dt)
 
     def z(x):
-        return network_dynamics.outputs_of(exact, x)
+        return dynamics.outputs_of(exact, x)
 
     def points(growth):
         return [bifurcations(flow, branch, growth) for branch in branches]
@@ -59,9 +58,9 @@ def network_diagram(model, own):
         for hopf in (q for q in own_points if q.kind == "Hopf"):
             for cue in np.linspace(hopf.p - own["small_range"], hopf.p, own["n_edge"] + 2)[1:-1]:
                 guess = branch.x[np.abs(branch.p - cue).argmin()]
-                near.append((cue, network_dynamics.equilibrium(flow, guess, cue)))
+                near.append((cue, dynamics.equilibrium(flow, guess, cue)))
     near = [(cue, x) for cue, x in near if x is not None]
-    small = network_dynamics.small_cycles(model, near, own) if near else np.empty((0, 4))
+    small = dynamics.small_cycles(model, near, own) if near else np.empty((0, 4))
     if len(cycles):  # only what is not the cycle itself
         large = np.interp(small[:, 0], cycles[:, 0], cycles[:, 2] - cycles[:, 1])
         small = small[small[:, 2] - small[:, 1] < large / 2]
@@ -72,12 +71,12 @@ def network_diagram(model, own):
 def network_cycles(model, exact, points, own):
     """The cycle: rows (cue, low, high, period [s]), cues without, and periods next to the fold."""
     cues = np.linspace(*own["cycle_cues"], own["n_cycles"])
-    found, states = network_dynamics.find_cycles(model, cues, own)
-    finer = [np.linspace(*e, own["n_edge"] + 2)[1:-1] for e in network_dynamics.edges(found)]
+    found, states = dynamics.find_cycles(model, cues, own)
+    finer = [np.linspace(*e, own["n_edge"] + 2)[1:-1] for e in dynamics.edges(found)]
     low, high = own["cycle_cues"]
     finer += [[q.p + 1e-6] for q in points if q.kind == "Hopf" and low < q.p < high]
     if finer:
-        more = network_dynamics.find_cycles(model, np.concatenate(finer), own)
+        more = dynamics.find_cycles(model, np.concatenate(finer), own)
         found, states = found | more[0], states | more[1]
     rows = np.array([[c, *found[c]] for c in sorted(found) if found[c]]).reshape(-1, 4)
     silent = [float(c) for c in sorted(found) if found[c] is None]
@@ -85,7 +84,7 @@ def network_cycles(model, exact, points, own):
     if not len(rows) or not folds:
         return rows, silent, np.empty((0, 2))
     fold = min(folds, key=lambda p: abs(p - rows[0, 0]))
-    onset = network_dynamics.periods_near(exact, fold, states[rows[0, 0]], own)
+    onset = dynamics.periods_near(exact, fold, states[rows[0, 0]], own)
     return rows, [c for c in silent if not fold < c < rows[0, 0]], onset  # too slow to be seen
 
 

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-import behaviour
-import config as configuration
-import files
-import task
-from loading import load_network
-from models import ModelError
+from models import load_network
+from zrnn.analysis import judge as behaviour
+from zrnn.network import drive as driving
+from zrnn.network import task
+from zrnn.network.checkpoints import ModelError
+from zrnn.workshop import configuration, files
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
@@ -27,7 +27,7 @@ import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend wi
 def beats_at(model, cues, config):
     """One `Beat` a cue: driven from rest by the cue alone, drive.discard_seconds thrown away."""
     periods = task.context_cue(np.asarray(cues), config["task"]["cue_constant"])  # its own inverse
-    inputs = behaviour.driving_inputs(periods, [False] * len(cues), model.dt, config)
+    inputs = driving.driving_inputs(periods, [False] * len(cues), model.dt, config)
     inputs = inputs.to(model.w_hh.device)
     noise = torch.Generator(inputs.device).manual_seed(config["drive"]["seed"])
     discard = round(config["drive"]["discard_seconds"] / model.dt)
@@ -38,7 +38,7 @@ def beats_at(model, cues, config):
         outputs[t] = output
         bar.update()
 
-    behaviour.drive_network(model, inputs, noise, keep)
+    driving.drive_network(model, inputs, noise, keep)
     bar.close()
     kept = outputs[discard:].T.cpu().numpy()
     return [behaviour.find_beat(output, model.dt, config["taps"])[1] for output in kept]

@@ -13,10 +13,10 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-import analysis
-import config as configuration
-import files
-from models import ModelError, read_checkpoint, restore_model
+from models import restore_model
+from zrnn.analysis import geometry
+from zrnn.network.checkpoints import ModelError, read_checkpoint
+from zrnn.workshop import configuration, files
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
@@ -152,10 +152,10 @@ def main(config_path=None, checkpoint=None, **flags):
             )
         taps[period] = np.load(source / row["taps_file"])
         states = np.load(source / row["hidden_states_file"], mmap_mode="r")[:, 0]
-        rates = analysis.normalise_rates(states)
+        rates = geometry.normalise_rates(states)
         if row["verdict"] == "beat":
-            order = analysis.firing_order(rates, taps[period], n_excit)
-            lengths[period] = analysis.cycle_lengths(analysis.path_steps(rates), taps[period])
+            order = geometry.firing_order(rates, taps[period], n_excit)
+            lengths[period] = geometry.cycle_lengths(geometry.path_steps(rates), taps[period])
         else:
             order = np.arange(rates.shape[1])
         window = rates[: round(fig1["window_seconds"] / dt), order]
@@ -164,9 +164,9 @@ def main(config_path=None, checkpoint=None, **flags):
         figures[f"firing_rate_plot_{period}"] = figure
         samples.append(rates[:: fig1["pca_every"]])
         first[period] = rates[: round(fig1["trajectory_seconds"] / dt)].copy()
-    mean, axes, explained = analysis.fit_plane(np.concatenate(samples), 3)
+    mean, axes, explained = geometry.fit_plane(np.concatenate(samples), 3)
     trajectories = {
-        p: (analysis.project(own, mean, axes), taps[p][taps[p] < len(own)])
+        p: (geometry.project(own, mean, axes), taps[p][taps[p] < len(own)])
         for p, own in first.items()
     }
     figure = draw_panels(

@@ -6,10 +6,9 @@
 import matplotlib
 import numpy as np
 
-import config as configuration
-import files
-import reduced_model
-from diagram import describe, draw_equilibria, draw_onset, draw_period, legend_of
+from zrnn.dynamics import reduced_model
+from zrnn.dynamics.diagram import describe, draw_equilibria, draw_onset, draw_period, legend_of
+from zrnn.workshop import configuration, files
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)

@@ -9,12 +9,13 @@ import matplotlib
 import numpy as np
 import torch
 
-import analysis
-import config as configuration
-import files
-import network_dynamics
-from loading import load_network
-from models import ModelError, pack
+from models import load_network
+from zrnn.analysis import geometry
+from zrnn.analysis import taps as tapping
+from zrnn.dynamics import network as dynamics
+from zrnn.network.checkpoints import ModelError
+from zrnn.network.recurrence import pack
+from zrnn.workshop import configuration, files
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
@@ -43,12 +44,12 @@ def initial_condition(model, fig5, taps_config):
     outputs, states = run(model, [fig5["tap_cue"]], model.initial_state(1)[0], round(4 / dt))
     half = states.shape[1] // 2  # the first half is the way onto the cycle
     output, states = outputs[0, half:], states[0, half:]
-    taps = analysis.find_taps(output, dt, taps_config["smoothing"], taps_config["prominence"])
+    taps = tapping.find_taps(output, dt, taps_config["smoothing"], taps_config["prominence"])
     if len(taps) < 2:
         raise ModelError(
             f"fig5.tap_cue is {fig5['tap_cue']}; allowed: a cue at which the network beats"
         )
-    is_tap = analysis.tap_units(analysis.peak_phases(states, taps), fig5["tap_phase"])
+    is_tap = geometry.tap_units(geometry.peak_phases(states, taps), fig5["tap_phase"])
     start = rng.uniform(-1, 1, states.shape[1])
     start[is_tap] = rng.uniform(0, 1)
     return torch.as_tensor(start).to(model.w_hh), is_tap
@@ -96,7 +97,7 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     start, is_tap = initial_condition(model, fig5, config["taps"])
     cues = np.linspace(*fig5["plane_cues"], fig5["plane_runs"])
     _, states = run(model, cues, start, round(fig5["plane_seconds"] / dt))
-    mean, axes, explained = analysis.fit_plane(states.reshape(-1, states.shape[-1]))
+    mean, axes, explained = geometry.fit_plane(states.reshape(-1, states.shape[-1]))
 
     n_excit = getattr(model, "n_excit", model.w_hh.shape[0])
     print(f"tap-E {is_tap[:n_excit].sum()}, tap-I {is_tap[n_excit:].sum()}, ", end="")
@@ -104,32 +105,32 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     print(f"the plane explains {explained.sum():.1%} of the variance")
 
     def field(cue, origin, centre, steps):
-        grid = analysis.plane_grid(centre, span, n_points)
-        return analysis.vector_field(stepper(model, cue), origin, grid, mean, axes, steps)
+        grid = geometry.plane_grid(centre, span, n_points)
+        return geometry.vector_field(stepper(model, cue), origin, grid, mean, axes, steps)
 
-    exact = network_dynamics.in_double(model)
-    branches, _, _ = network_dynamics.find_branches(exact, config["bifurcation"])
+    exact = dynamics.in_double(model)
+    branches, _, _ = dynamics.find_branches(exact, config["bifurcation"])
 
     numbers = []
 
     def equilibria(cue):
-        found = network_dynamics.equilibria_at(exact, branches, cue)
+        found = dynamics.equilibria_at(exact, branches, cue)
         print(f"cue {cue:g}: {len(found)} equilibria, {sum(s for _, s in found)} of them stable")
-        points = [(analysis.project(x, mean, axes), stable) for x, stable in found]
+        points = [(geometry.project(x, mean, axes), stable) for x, stable in found]
         numbers.extend({"cue": cue, "in_plane": p.tolist(), "stable": s} for p, s in points)
         return points
 
     panels_a, steps = [], round(fig5["field_seconds"] / dt)
     for cue in fig5["cues"]:
-        trajectory = analysis.project(run(model, [cue], start, steps)[1][0], mean, axes)
+        trajectory = geometry.project(run(model, [cue], start, steps)[1][0], mean, axes)
         arrows, speed = field(cue, start, trajectory[-1], [steps])[steps]
         title, centre = f"cue {cue:g}", trajectory[-1]
         panels_a.append((title, centre, arrows, speed, trajectory, equilibria(cue)))
 
     rest, beat_cue = model.initial_state(1)[0], fig5["beat_cue"]
     when = [round(t / dt) for t in fig5["times"]]
-    trajectory = analysis.project(run(model, [beat_cue], rest, max(when))[1][0], mean, axes)
-    centre = analysis.project(rest.cpu().numpy(), mean, axes)  # where x = 0 lies in the plane
+    trajectory = geometry.project(run(model, [beat_cue], rest, max(when))[1][0], mean, axes)
+    centre = geometry.project(rest.cpu().numpy(), mean, axes)  # where x = 0 lies in the plane
     fields = field(beat_cue, rest, centre, when)
     points = equilibria(beat_cue)
     panels_b = [

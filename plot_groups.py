@@ -13,13 +13,11 @@ import matplotlib
 import numpy as np
 from tqdm import tqdm
 
-import config as configuration
-import files
-import groups
-import lesions
-import reduced_model
-from loading import load_network
-from models import ModelError
+from models import load_network
+from zrnn.analysis import groups, lesions
+from zrnn.dynamics import reduced_model
+from zrnn.network.checkpoints import ModelError
+from zrnn.workshop import configuration, files
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)

@@ -19,19 +19,13 @@ import matplotlib
 import torch
 from tqdm import tqdm
 
-import behaviour
-import config as configuration
-import files
-import task
-from models import (
-    ModelError,
-    build_model,
-    has_bfloat16,
-    pick_device,
-    read_checkpoint,
-    save_checkpoint,
-)
-from parallel import add_up, any_of, join, leave, own_rows
+from models import build_model
+from zrnn.analysis import judge as behaviour
+from zrnn.network import task
+from zrnn.network.checkpoints import ModelError, read_checkpoint, save_checkpoint
+from zrnn.network.devices import has_bfloat16, pick_device
+from zrnn.training.sharing import add_up, any_of, join, leave, own_rows
+from zrnn.workshop import configuration, files
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)

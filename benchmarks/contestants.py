@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import config as configuration
+from zrnn.workshop import configuration
 
 CONFIG = configuration.load()
 ADAM_RATE, MAX_NORM = 1e-4, CONFIG["training"]["max_grad_norm"]
@@ -41,7 +41,7 @@ def trials(settings):
     """Makes a batch, as train.py does: inputs (B, T, 2) and target (B, T, 1)."""
     import torch
 
-    import task
+    from zrnn.network import task
 
     training, dt = configuration.stages(CONFIG)[0], CONFIG["model"]["dt"]
     generator, seconds = torch.Generator().manual_seed(0), settings["steps"] * dt
@@ -158,14 +158,14 @@ def _products(settings, step, whole):
     """Three passes of 2 T B N^2: rates with W, deltas with W', and the gradient of W."""
     import torch
 
-    import models
+    from zrnn.network import recurrence
 
     dtype = torch.bfloat16 if settings["products"] == "bfloat16" else torch.float32
     n, steps = settings["hidden"], settings["steps"]
     torch.set_grad_enabled(False)
     rows = torch.randn(settings["batch"], n, dtype=dtype, device=settings["device"])
     matrix, total = rows.new_empty(n, n).normal_(), rows.new_zeros(n, n)
-    parts = models.blocks(steps, len(rows))
+    parts = recurrence.blocks(steps, len(rows))
     tall = rows.repeat(parts[0].stop, 1)
 
     def go():
@@ -189,14 +189,14 @@ def products_mm(settings):
 
 def products_packed(settings):
     """The products taken as models.py takes them."""
-    import models
+    from zrnn.network import recurrence
 
     def step(matrix):
-        packed, total = models.pack(matrix), matrix.new_zeros(settings["batch"], len(matrix))
-        return lambda rows: models.add_product(total, rows, packed, 1.0)
+        packed, total = recurrence.pack(matrix), matrix.new_zeros(settings["batch"], len(matrix))
+        return lambda rows: recurrence.add_product(total, rows, packed, 1.0)
 
     def whole(total, some):
-        models.add_product(total, some.t(), models.pack(some.t()), 1.0)
+        recurrence.add_product(total, some.t(), recurrence.pack(some.t()), 1.0)
 
     return _products(settings, step, whole)
 
@@ -205,13 +205,13 @@ def noise(settings):
     """The recurrent noise of one update, drawn as the network draws it."""
     import torch
 
-    import models
+    from zrnn.network import recurrence
 
     generator = torch.Generator(settings["device"]).manual_seed(0)
     batch = settings["batch"] // (2 if settings["mirrored"] else 1)
 
     def go():
-        for part in models.blocks(settings["steps"], settings["batch"]):
+        for part in recurrence.blocks(settings["steps"], settings["batch"]):
             shape = part.stop - part.start, batch, settings["hidden"]
             torch.empty(shape, device=settings["device"]).normal_(generator=generator)
 
@@ -222,12 +222,12 @@ def drive(settings):
     """`KEEP` steps of all cues as one batch, as the drive script does it."""
     import torch
 
-    import behaviour
+    from zrnn.network.drive import drive_network
 
     model = network(settings)
     inputs = torch.rand(settings["batch"], KEEP, 2).to(settings["device"])
     generator = torch.Generator(settings["device"]).manual_seed(0)
-    return lambda: behaviour.drive_network(model, inputs, generator, lambda *at: None)
+    return lambda: drive_network(model, inputs, generator, lambda *at: None)
 
 
 def drive_one(settings):

@@ -12,11 +12,10 @@ from pathlib import Path
 from statistics import median
 
 import contestants
+import files  # found where contestants looks for models
 import fire
 import matplotlib
 import torch
-
-import files  # found where contestants looks for models
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-import behaviour
-import config as configuration
+from zrnn.analysis import judge as behaviour
+from zrnn.workshop import configuration
 
 CONFIG = configuration.load(
     flags={"drive.keep_seconds": 20, "check.noise_runs": 2, "check.untrained_periods": 5}

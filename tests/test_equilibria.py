@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-import diagram
-import equilibria
-import reduced_model
-from equilibria import Flow
+from zrnn.dynamics import branches, diagram, reduced_model
+from zrnn.dynamics.branches import Flow
 
 RNG = np.random.default_rng(0)
 
@@ -32,36 +30,36 @@ def relu_flow(w, w_in, b):
 def test_linear_flow_has_one_straight_branch_without_bifurcations():
     matrix, vector = RNG.normal(size=(4, 4)) - 4 * np.eye(4), RNG.normal(size=4)
     flow = Flow(lambda x, p: matrix @ x + vector * p, lambda x, p: matrix, lambda x, p: vector)
-    branch = equilibria.whole_branch(flow, RNG.normal(size=4), 0.3, (-1, 2), 0.1, 1.0)
+    branch = branches.whole_branch(flow, RNG.normal(size=4), 0.3, (-1, 2), 0.1, 1.0)
     assert sorted(branch.p[[0, -1]]) == [-1, 2] and np.all(np.diff(branch.p) > 0)
     np.testing.assert_allclose(branch.x, -np.outer(branch.p, np.linalg.solve(matrix, vector)))
     np.testing.assert_allclose(
         np.sort_complex(branch.eigenvalues[5]), np.sort_complex(np.linalg.eigvals(matrix))
     )
-    assert equilibria.bifurcations(flow, branch) == []
-    assert equilibria.holds(branch, flow, branch.x[7], branch.p[7])
-    assert not equilibria.holds(branch, flow, branch.x[7] + 1, branch.p[7])
+    assert branches.bifurcations(flow, branch) == []
+    assert branches.holds(branch, flow, branch.x[7], branch.p[7])
+    assert not branches.holds(branch, flow, branch.x[7] + 1, branch.p[7])
 
 
 def test_fold_of_the_saddle_node_normal_form():
     flow = one_variable(lambda x, p: p - 0.3 + x**2, lambda x, p: 2 * x)
-    branch = equilibria.whole_branch(flow, np.array([-1.0]), -0.7, (-1, 1), 0.05, 1.0)
+    branch = branches.whole_branch(flow, np.array([-1.0]), -0.7, (-1, 1), 0.05, 1.0)
     np.testing.assert_allclose(branch.p, 0.3 - branch.x[:, 0] ** 2, atol=1e-9)
     assert list(branch.p[[0, -1]]) == [-1, -1] and np.prod(branch.x[[0, -1]]) < 0
-    (fold,) = equilibria.bifurcations(flow, branch)
+    (fold,) = branches.bifurcations(flow, branch)
     assert fold.kind == "fold" and abs(fold.p - 0.3) < 1e-9 and abs(fold.x[0]) < 1e-6
     assert max(np.abs(fold.rates)) < 1e-6
     stable = branch.x[:, 0] < 0
-    names = {equilibria.classify(e) for e in branch.eigenvalues[stable]}
+    names = {branches.classify(e) for e in branch.eigenvalues[stable]}
     assert names == {"stable node"}
-    assert {equilibria.classify(e) for e in branch.eigenvalues[~stable]} == {"saddle"}
+    assert {branches.classify(e) for e in branch.eigenvalues[~stable]} == {"saddle"}
 
 
 def test_a_sharp_corner_is_a_fold():
     flow = one_variable(lambda x, p: p - 0.3 + 20 * abs(x), lambda x, p: 20 * np.sign(x))
-    branch = equilibria.whole_branch(flow, np.array([-0.03]), -0.3, (-1, 1), 0.05, 1.0)
+    branch = branches.whole_branch(flow, np.array([-0.03]), -0.3, (-1, 1), 0.05, 1.0)
     assert list(branch.p[[0, -1]]) == [-1, -1] and np.prod(branch.x[[0, -1]]) < 0
-    (fold,) = equilibria.bifurcations(flow, branch)
+    (fold,) = branches.bifurcations(flow, branch)
     assert fold.kind == "fold" and abs(fold.p - 0.3) < 1e-6
     assert sorted(fold.rates) == pytest.approx([-20, 20])
 
@@ -69,8 +67,8 @@ def test_a_sharp_corner_is_a_fold():
 def test_a_transcritical_point_is_no_fold():
     flow = one_variable(lambda x, p: (p - x) * (x + 0.2), lambda x, p: p - 2 * x - 0.2)
     flow = flow._replace(by_parameter=lambda x, p: x + 0.2)
-    branch = equilibria.whole_branch(flow, np.array([-1.0]), -1.0, (-1, 1), 0.03, 1.0)
-    (point,) = equilibria.bifurcations(flow, branch)
+    branch = branches.whole_branch(flow, np.array([-1.0]), -1.0, (-1, 1), 0.03, 1.0)
+    (point,) = branches.bifurcations(flow, branch)
     assert point.kind == "branch point" and abs(point.p + 0.2) < 1e-6
 
 
@@ -86,14 +84,14 @@ def test_hopf_point_of_the_stuart_landau_oscillator(dt):
         return own + turn * np.array([[0, -1], [1, 0]])
 
     flow = Flow(f, jacobian, lambda x, p: x)
-    branch = equilibria.whole_branch(flow, np.array([0.01, 0.02]), 1.0, (-2, 2), 0.1, 1.0)
-    growth = equilibria.euler_growth(dt) if dt else equilibria.flow_growth
-    (hopf,) = equilibria.bifurcations(flow, branch, growth)
+    branch = branches.whole_branch(flow, np.array([0.01, 0.02]), 1.0, (-2, 2), 0.1, 1.0)
+    growth = branches.euler_growth(dt) if dt else branches.flow_growth
+    (hopf,) = branches.bifurcations(flow, branch, growth)
     # |1 + dt (p - 0.3 + i turn)| = 1 for the Euler map, p = 0.3 for the flow
     exact = 0.3 + ((np.sqrt(1 - (dt * turn) ** 2) - 1) / dt if dt else 0)
     assert hopf.kind == "Hopf" and abs(hopf.p - exact) < 1e-8
     assert hopf.frequency == pytest.approx(3, rel=1e-9)
-    names = [equilibria.classify(e, growth) for e in branch.eigenvalues]
+    names = [branches.classify(e, growth) for e in branch.eigenvalues]
     assert set(names) == {"stable spiral", "unstable spiral"}
 
 
@@ -101,7 +99,7 @@ def test_silent_units_leave_the_spectrum_as_it_is():
     x, w = RNG.normal(size=12), RNG.normal(size=(12, 12))
     jacobian = relu_flow(w, w[0], w[1]).jacobian(x, 0)
     np.testing.assert_allclose(
-        np.sort_complex(equilibria.eigenvalues(jacobian)),
+        np.sort_complex(branches.eigenvalues(jacobian)),
         np.sort_complex(np.linalg.eigvals(jacobian)),
         atol=1e-9,
     )
@@ -114,7 +112,7 @@ def exact_folds(w, w_in, b, p, bounds):
     and p moves on in the direction that takes this unit further into its new side.
     """
     n, direction, folds = len(b), 1, []
-    x = equilibria.newton(relu_flow(w, w_in, b), np.zeros(n), p)
+    x = branches.newton(relu_flow(w, w_in, b), np.zeros(n), p)
     active, last = x > 0, None
     while True:
         x0, v = np.linalg.solve(np.eye(n) - w * active, np.column_stack([b, w_in])).T
@@ -153,8 +151,8 @@ def test_a_relu_network_against_its_exact_branch(excite, inhibit, seed, n_folds)
     w_in, b = rng.normal(0.3, 1, size=n), rng.normal(0, 0.5, size=n)
     flow = relu_flow(w, w_in, b)
     folds = exact_folds(w, w_in, b, bounds[0], bounds)
-    branch = equilibria.follow(flow, np.zeros(n), bounds[0], bounds, 0.02, np.sqrt(n))
-    own = [q.p for q in equilibria.bifurcations(flow, branch) if q.kind == "fold"]
+    branch = branches.follow(flow, np.zeros(n), bounds[0], bounds, 0.02, np.sqrt(n))
+    own = [q.p for q in branches.bifurcations(flow, branch) if q.kind == "fold"]
     assert len(folds) == n_folds
     np.testing.assert_allclose(own, folds, atol=1e-6)
     for x, p in zip(branch.x, branch.p, strict=True):
@@ -163,8 +161,8 @@ def test_a_relu_network_against_its_exact_branch(excite, inhibit, seed, n_folds)
 
 def test_no_equilibrium_is_said_so():
     flow = one_variable(lambda x, p: 1 + x**2, lambda x, p: 2 * x)
-    with pytest.raises(equilibria.NotConverged):
-        equilibria.newton(flow, np.array([0.3]), 0.0)
+    with pytest.raises(branches.NotConverged):
+        branches.newton(flow, np.array([0.3]), 0.0)
 
 
 def test_jacobian_of_the_reduced_model():
@@ -197,8 +195,8 @@ def test_local_exponents():
 
 def test_equilibria_at_a_cue_have_their_class_right_up_to_the_bifurcation():
     flow = one_variable(lambda x, p: p + x**2, lambda x, p: 2 * x)
-    branch = equilibria.whole_branch(flow, np.array([-1.0]), -1.0, (-1, 1), 0.05, 1.0)
-    found = equilibria.bifurcations(flow, branch)
+    branch = branches.whole_branch(flow, np.array([-1.0]), -1.0, (-1, 1), 0.05, 1.0)
+    found = branches.bifurcations(flow, branch)
     curves = [diagram.curve(branch, lambda x: x[:, 0], found)]
     for p in (-0.25, -1e-9):
         low, high = diagram.equilibria_at(curves, p)

@@ -7,7 +7,7 @@ import signal
 import pytest
 from PIL import Image
 
-import files
+from zrnn.workshop import files
 
 
 def test_replacing_leaves_the_old_file_when_the_new_one_fails(tmp_path):

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-import analysis
-import behaviour
-import config as configuration
-import groups
-import lesions
 import models
+from zrnn.analysis import geometry, groups, lesions
+from zrnn.network import checkpoints
+from zrnn.network import drive as driving
+from zrnn.workshop import configuration
 
 HOME = Path(__file__).parents[1]
 TYPES = {"E": np.arange(6) < 4, "I": np.arange(6) >= 4}
@@ -76,8 +75,8 @@ def test_mean_cycle_and_lag_of_shifted_waves():
     t, period = np.arange(2001), 100
     shifts = np.array([0.0, 0.1, -0.25])
     waves = np.cos(2 * np.pi * (t[:, None] / period - shifts))
-    cycle = analysis.mean_cycle(waves, np.arange(0, 2001, period))
-    np.testing.assert_allclose(analysis.peak_phases(waves, np.arange(0, 2001, period)), shifts % 1)
+    cycle = geometry.mean_cycle(waves, np.arange(0, 2001, period))
+    np.testing.assert_allclose(geometry.peak_phases(waves, np.arange(0, 2001, period)), shifts % 1)
     for wave, shift in zip(cycle.T, shifts, strict=True):
         after, correlation = groups.lag(wave, cycle[:, 0])
         assert after == pytest.approx(shift)
@@ -124,7 +123,7 @@ def test_a_lesion_is_columns_of_zeros(kind):
         model.b_hh.normal_(0.2, 0.3, generator=generator)
     masks = np.random.default_rng(0).random((3, 25)) < [[0.0], [0.3], [1.0]]
     outputs = lesions.drive_lesioned(model, masks, [0.5, 0.2], CONFIG, None)
-    inputs = behaviour.driving_inputs([0.5, 0.2], [True, True], model.dt, CONFIG)
+    inputs = driving.driving_inputs([0.5, 0.2], [True, True], model.dt, CONFIG)
     for mask, own in zip(masks, outputs, strict=True):
         oracle = copy.deepcopy(model)
         with torch.no_grad():
@@ -176,7 +175,7 @@ def run(folder, *flags):
 
 @pytest.mark.parametrize("kind", ["ZemlianovaRNN", "RNN"])
 def test_the_script_on_the_oscillator(tmp_path, kind):
-    models.save_checkpoint(tmp_path / "best_model.pth", oscillator(kind), config=CONFIG)
+    checkpoints.save_checkpoint(tmp_path / "best_model.pth", oscillator(kind), config=CONFIG)
     done = run(
         tmp_path,
         "--model.type",
@@ -196,14 +195,14 @@ def test_the_script_on_the_oscillator(tmp_path, kind):
     assert numbers["tempos"][0]["silent"] == silent
     verdicts = {(r["group"], r["kind"]): r["verdict"] for r in numbers["lesions"]}
     assert verdicts["intact", lesions.WHOLE] == "beat" and "runs away" in done.stdout
-    command = [sys.executable, HOME / "benchmarks/populations.py", "groups_plotting/groups.json"]
+    command = [sys.executable, HOME / "experiments/populations.py", "groups_plotting/groups.json"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and "| silent" in done.stdout, done.stderr
 
 
 def test_a_network_without_a_beat_is_one_line(tmp_path):
     model = models.build_model(**CONFIG["model"])
-    models.save_checkpoint(tmp_path / "best_model.pth", model, config=CONFIG)
+    checkpoints.save_checkpoint(tmp_path / "best_model.pth", model, config=CONFIG)
     done = run(tmp_path)
     assert done.returncode == 2 and "fig5.tap_cue" in done.stderr and "no beat" in done.stderr
     assert done.stderr.count("\n") == 1 and not (tmp_path / "groups_plotting").exists()

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-import config as configuration
 import models
-import task
+from zrnn.network import checkpoints, task
+from zrnn.workshop import configuration
 
 SIZES = dict(input_dim=2, hidden_dim=20, output_dim=1, dt=0.002, tau=0.01, excit_percent=0.8)
 KINDS = ["ZemlianovaRNN", "RNN"]
@@ -110,7 +110,7 @@ def test_bfloat16_products_change_the_gradient_by_less_than_one_percent(forward)
 
 
 def test_mixed_products_keep_the_gradient_of_a_trained_network_at_1_ms():
-    _, content = models.read_checkpoint("shipped")
+    _, content = checkpoints.read_checkpoint("shipped")
     config = configuration.load(None, {}, content["config"])
     periods = torch.tensor([0.5, 0.25])
     trials = task.make_trials(periods, 0.05 * torch.ones(2), 1.5, 0.5, 0.001, config["task"])
@@ -169,18 +169,18 @@ def test_dales_law_and_training_of_every_synapse():
 
 def test_checkpoint_round_trip_and_bare_state_dict(tmp_path):
     model = make("ZemlianovaRNN").float()
-    models.save_checkpoint(tmp_path / "a.pth", model, seed=3)
-    _, content = models.read_checkpoint(tmp_path / "a.pth", None)
+    checkpoints.save_checkpoint(tmp_path / "a.pth", model, seed=3)
+    _, content = checkpoints.read_checkpoint(tmp_path / "a.pth", None)
     again = models.restore_model(content)
     u = torch.rand(2, 30, 2)
     torch.testing.assert_close(again(u)[0], model(u)[0], rtol=0, atol=0)
     assert content["seed"] == 3
     torch.save({**model.state_dict(), "b_ih": torch.zeros(20)}, tmp_path / "b.pth")
-    _, bare = models.read_checkpoint(tmp_path / "b.pth", None)
+    _, bare = checkpoints.read_checkpoint(tmp_path / "b.pth", None)
     sizes = {**SIZES, "sigma_rec": 0.01, "sigma_input": 0.01, "type": "ZemlianovaRNN"}
     torch.testing.assert_close(models.restore_model(bare, **sizes)(u)[0], model(u)[0])
-    with pytest.raises(models.ModelError, match="hidden_dim"):
+    with pytest.raises(checkpoints.ModelError, match="hidden_dim"):
         models.restore_model(bare, **{**sizes, "hidden_dim": 30})
     (tmp_path / "c.pth").write_bytes(b"junk")
-    with pytest.raises(models.ModelError, match="cannot be read"):
-        models.read_checkpoint(tmp_path / "c.pth", None)
+    with pytest.raises(checkpoints.ModelError, match="cannot be read"):
+        checkpoints.read_checkpoint(tmp_path / "c.pth", None)

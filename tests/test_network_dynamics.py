@@ -5,8 +5,8 @@ import pytest
 import torch
 from test_network import KINDS, make
 
-import equilibria
-import network_dynamics
+from zrnn.dynamics import branches
+from zrnn.dynamics import network as dynamics
 
 OWN = dict(
     cues=[-1.0, 2.0], step=0.05, search_cues=[0.0, 0.5], search_seconds=0.2, search_states=2,
@@ -19,7 +19,7 @@ OWN = dict(
 @pytest.mark.parametrize("kind", KINDS)
 def test_flow_of_a_network(kind):
     model = make(kind)
-    flow, x = network_dynamics.network_flow(model), np.random.default_rng(0).normal(size=20)
+    flow, x = dynamics.network_flow(model), np.random.default_rng(0).normal(size=20)
     w = model.effective_w_hh().detach().numpy()
     w_in, b = model.w_ih.detach().numpy()[:, 1], model.b_hh.detach().numpy()
     own = (-x + w @ np.maximum(x, 0) + 0.7 * w_in + b) / model.tau
@@ -40,22 +40,20 @@ def test_a_stable_network_rests_on_its_branch(kind):
     model = make(kind)
     with torch.no_grad():
         model.w_hh.mul_(0.1)
-    branches, n_starts, n_reached = network_dynamics.find_branches(model, OWN)
-    assert len(branches) == 1 and n_starts == n_reached == 6
-    outputs, states = network_dynamics.drive_cues(
-        model, [1.3], model.initial_state(1), 0.5, keep=0.01
-    )
-    flow = network_dynamics.network_flow(model)
-    x = network_dynamics.equilibrium(flow, np.zeros(20), 1.3)
+    found, n_starts, n_reached = dynamics.find_branches(model, OWN)
+    assert len(found) == 1 and n_starts == n_reached == 6
+    outputs, states = dynamics.drive_cues(model, [1.3], model.initial_state(1), 0.5, keep=0.01)
+    flow = dynamics.network_flow(model)
+    x = dynamics.equilibrium(flow, np.zeros(20), 1.3)
     np.testing.assert_allclose(states[0], x, atol=1e-8)
-    assert equilibria.holds(branches[0], flow, x, 1.3)
-    np.testing.assert_allclose(outputs[-1], network_dynamics.outputs_of(model, x[None]), atol=1e-8)
-    ((own, stable),) = network_dynamics.equilibria_at(model, branches, 1.3)
+    assert branches.holds(found[0], flow, x, 1.3)
+    np.testing.assert_allclose(outputs[-1], dynamics.outputs_of(model, x[None]), atol=1e-8)
+    ((own, stable),) = dynamics.equilibria_at(model, found, 1.3)
     np.testing.assert_allclose(own, x, atol=1e-8)
     assert stable
-    growth = equilibria.euler_growth(model.dt)
-    assert equilibria.bifurcations(flow, branches[0], growth) == []
-    assert network_dynamics.find_cycles(model, np.array([0.0, 1.0]), OWN)[0] == {
+    growth = branches.euler_growth(model.dt)
+    assert branches.bifurcations(flow, found[0], growth) == []
+    assert dynamics.find_cycles(model, np.array([0.0, 1.0]), OWN)[0] == {
         0.0: None,
         1.0: None,
     }
@@ -68,7 +66,7 @@ def test_the_cue_rises_and_stays():
         for p in model.parameters():
             p.zero_()
         model.w_ih[0, 1] = model.w_ho[0, 0] = 1.0
-    outputs, _ = network_dynamics.drive_cues(
+    outputs, _ = dynamics.drive_cues(
         model, [2.0], model.initial_state(1), 0.0, ramp=0.2, ramp_from=1.0, keep=0.3
     )
     # a leak lags a ramp by slope tau (1 - alpha), and one step later by (1 - alpha) of that
@@ -80,14 +78,14 @@ def test_the_cue_rises_and_stays():
 def test_a_cycle_is_read_off_an_output(period):
     t = 0.001 * np.arange(10_000)
     wave = 0.3 + 0.5 * np.cos(2 * np.pi * t / period) ** 3
-    low, high, found = network_dynamics.find_cycle(wave, 0.001, 0.01)
+    low, high, found = dynamics.find_cycle(wave, 0.001, 0.01)
     assert (low, high) == (pytest.approx(-0.2, abs=1e-2), pytest.approx(0.8, abs=1e-2))
     assert found == pytest.approx(period, rel=1e-4)
-    assert network_dynamics.find_cycle(wave, 0.001, 1.1) is None
+    assert dynamics.find_cycle(wave, 0.001, 1.1) is None
     dying = 0.3 + np.exp(-t / 3) * (wave - 0.3)
-    assert network_dynamics.find_cycle(dying, 0.001, 0.01) is None
-    assert network_dynamics.find_cycle(np.full(5000, 0.2), 0.001, 0.01) is None
+    assert dynamics.find_cycle(dying, 0.001, 0.01) is None
+    assert dynamics.find_cycle(np.full(5000, 0.2), 0.001, 0.01) is None
 
 
 def test_the_edges_of_a_cycle():
-    assert network_dynamics.edges({2: None, 1: (0, 1, 1), 0: None, 3: None}) == [(0, 1), (1, 2)]
+    assert dynamics.edges({2: None, 1: (0, 1, 1), 0: None, 3: None}) == [(0, 1), (1, 2)]

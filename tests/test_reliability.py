@@ -15,11 +15,10 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-import config as configuration
 import drive_model_and_save_outputs as drive_script
-import files
 import train
-from models import ModelError
+from zrnn.network.checkpoints import ModelError
+from zrnn.workshop import configuration, files
 
 HOME = Path(__file__).parents[1]
 ONE_STAGE = {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import config as configuration
+from zrnn.workshop import configuration
 
 HOME = Path(__file__).parents[1]
 TINY = "--model.hidden_dim 40 --training.batch_size 4 --training.epochs 3".split()
@@ -54,7 +54,7 @@ def test_the_chain(tmp_path, kind):
     assert (tmp_path / "bifurcation_plotting" / "bifurcation.png").exists()
     kept = json.loads((tmp_path / "bifurcation_plotting" / "bifurcation.json").read_text())
     assert kept["found"]["trained"]["branches"] >= 1 and not kept["cycle_cue_low_high_period_ms"]
-    done = run(tmp_path, "benchmarks/seeds.py", "best_model.pth")
+    done = run(tmp_path, "experiments/seeds.py", "best_model.pth")
     assert done.returncode == 0 and "| **0/7 beat" in done.stdout, done.stderr
     done = run(tmp_path, "plot_fig5.py")  # a network of three updates does not beat
     assert done.returncode == 2 and "fig5.tap_cue" in done.stderr

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-import analysis
-import config
-import task
+from zrnn.analysis import geometry
+from zrnn.analysis import taps as tapping
+from zrnn.network import task
+from zrnn.workshop import configuration as config
 
 CONFIG = config.load()
 TAPS = CONFIG["taps"]
@@ -48,8 +49,8 @@ def test_silence_lasts_at_most_so_many_periods():
 
 
 def beat_of(output):
-    taps = analysis.find_taps(output, 0.001, TAPS["smoothing"], TAPS["prominence"])
-    return analysis.describe_beat(taps, len(output), 0.001, TAPS["max_cv"], TAPS["min_taps"])
+    taps = tapping.find_taps(output, 0.001, TAPS["smoothing"], TAPS["prominence"])
+    return tapping.describe_beat(taps, len(output), 0.001, TAPS["max_cv"], TAPS["min_taps"])
 
 
 @pytest.mark.parametrize("period", [0.08, 0.125, 0.25, 0.5, 1.0])
@@ -72,11 +73,11 @@ def test_no_beat_in_flat_noise_or_a_dying_oscillation():
 def test_cycle_lengths_and_order():
     phase = 2 * np.pi * np.arange(501) / 100
     circle = np.stack([np.cos(phase), np.sin(phase)], axis=1)
-    lengths = analysis.cycle_lengths(analysis.path_steps(circle), np.array([0, 100, 200, 500]))
+    lengths = geometry.cycle_lengths(geometry.path_steps(circle), np.array([0, 100, 200, 500]))
     np.testing.assert_allclose(lengths, 2 * np.pi * np.array([1, 1, 3]), rtol=1e-3)
     rates = np.zeros((10, 4))
     rates[[5, 2, 7, 3], range(4)] = 1
-    np.testing.assert_array_equal(analysis.firing_order(rates, [0, 9], 2), [1, 0, 3, 2])
+    np.testing.assert_array_equal(geometry.firing_order(rates, [0, 9], 2), [1, 0, 3, 2])
 
 
 def test_vector_field_of_a_linear_map():
@@ -84,13 +85,13 @@ def test_vector_field_of_a_linear_map():
     matrix = torch.tensor(0.3 * rng.normal(size=(5, 5)))
     axes = np.linalg.qr(rng.normal(size=(5, 2)))[0].T
     mean, start = rng.normal(size=5), torch.tensor(rng.normal(size=5))
-    grid = analysis.plane_grid([0.5, -1.0], 2.0, 4)
-    field = analysis.vector_field(lambda x: x @ matrix.T, start, grid, mean, axes, [1, 60], chunk=7)
+    grid = geometry.plane_grid([0.5, -1.0], 2.0, 4)
+    field = geometry.vector_field(lambda x: x @ matrix.T, start, grid, mean, axes, [1, 60], chunk=7)
     for n in (1, 60):
         for g, point in enumerate(grid):
             x = start.numpy()
             for _ in range(n):
-                x = x + (point - analysis.project(x, mean, axes)) @ axes
+                x = x + (point - geometry.project(x, mean, axes)) @ axes
                 change = matrix.numpy() @ x - x
                 x = x + change
             np.testing.assert_allclose(field[n][0][g], axes @ change, atol=1e-5)

@@ -1,6 +1,6 @@
 """Tables over trained networks, in Markdown: what each reaches, and mean and spread of all.
 
-python benchmarks/seeds.py pretrained/*.pth
+python experiments/seeds.py pretrained/*.pth
 
 Reads the verdict that train.py keeps in a checkpoint; nothing is driven anew.
 """
@@ -13,9 +13,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import behaviour
-import config as configuration
-from models import ModelError, read_checkpoint
+from zrnn.analysis import judge as behaviour
+from zrnn.network.checkpoints import ModelError, read_checkpoint
+from zrnn.workshop import configuration
 
 # Mean ITIs [s] of the predecessor, read from the trained points of its published figure (right
 # panel of PCA_and_model_activity_stats.png); a pixel is 2 ms, so each is good to about 1 ms.

@@ -9,7 +9,7 @@ from collections import namedtuple
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from equilibria import CLASSES, classify, flow_growth
+from zrnn.dynamics.branches import CLASSES, classify, flow_growth
 
 # curves: [(cue (P,), z (P,), names of classes (P,))], one a branch; points: [(Bifurcation, z)];
 # cycles (C, 4), rising in the cue: cue, lowest z, highest z, period [s]; silent: cues where a

@@ -10,7 +10,8 @@ from collections import Counter, namedtuple
 import numpy as np
 import torch
 
-import behaviour
+from zrnn.analysis import judge as behaviour
+from zrnn.network import drive as driving
 
 STRONG = 1e3  # current that holds a unit silent: far above any that the network makes
 CHUNK = 8  # lesions driven side by side: more do not go faster on a CPU
@@ -73,12 +74,12 @@ def silencing(model, lesions):
 def drive_lesioned(model, lesions, periods, config, noise):
     """Outputs (K, periods, T) of runs with lesions (K, N): clicks, then the kept silence."""
     n_lesions, n_periods = len(lesions), len(periods)
-    inputs = behaviour.driving_inputs(periods, [True] * n_periods, model.dt, config)
+    inputs = driving.driving_inputs(periods, [True] * n_periods, model.dt, config)
     switch = torch.eye(n_lesions).repeat_interleave(n_periods, dim=0)  # (B, K)
     switch = switch[:, None].expand(-1, inputs.shape[1], -1)
     inputs = torch.cat([inputs.repeat(n_lesions, 1, 1), switch], dim=-1).to(model.w_hh.device)
     outputs, discard = [], round(config["drive"]["discard_seconds"] / model.dt)
-    behaviour.drive_network(
+    driving.drive_network(
         silencing(model, lesions), inputs, noise,
         lambda t, output, state: outputs.append(output) if t >= discard else None,
     )  # fmt: skip

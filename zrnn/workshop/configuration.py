@@ -15,7 +15,7 @@ from pathlib import Path
 import fire
 import yaml
 
-DEFAULT_PATH = Path(__file__).parent / "config.yaml"
+DEFAULT_PATH = Path(__file__).parents[2] / "config.yaml"
 
 Rule = namedtuple("Rule", "allowed convert")  # what may be there, in words; raises ValueError
 

@@ -20,7 +20,7 @@ try:
 except ImportError:  # not on Windows, where two runs into one place are not told apart
     fcntl = None
 
-HOME = Path(__file__).parent
+HOME = Path(__file__).parents[2]
 
 
 class FileError(ValueError):

@@ -3,7 +3,7 @@
 for f in pretrained/*.pth; do
     python plot_groups.py --checkpoint $f --groups.folder populations/$(basename $f .pth)
 done
-python benchmarks/populations.py populations/*/groups.json
+python experiments/populations.py populations/*/groups.json
 
 Reads what plot_groups.py wrote; nothing is driven anew.
 """

@@ -1,8 +1,8 @@
 """What a network does when it is driven: beats kept in silence, and whether they are good enough.
 
-`drive_network` runs a network; `measure` drives it under the conditions by which train.py judges
-it; `judge` holds the result against the bounds in the config's check section. Nothing here touches
-the disk. Shapes: B trials, T time steps, N units.
+`measure` drives a network under the conditions by which train.py judges it; `judge` holds the
+result against the bounds in the config's check section. Nothing here touches the disk.
+Shapes: B trials, T time steps, N units.
 """
 
 from collections import namedtuple
@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-import analysis
-import task
-from models import pack
+from zrnn.analysis import geometry
+from zrnn.analysis import taps as tapping
+from zrnn.network.drive import drive_network, driving_inputs
 
 # One period under one condition, over several runs with different noise. mean_iti, sd_iti [s], cv
 # and error (of the mean ITI, a share of the period) are means over the runs; beats, missed, extra
@@ -24,33 +24,10 @@ Finding = namedtuple("Finding", "measure reached bound met")
 CLICKS, REST, UNTRAINED = "clicks, then silence", "cue alone from rest", "never trained"
 
 
-def driving_inputs(periods, clicks, dt, config):
-    """Inputs (B, T, 2) of a drive: the cue from the onset on, clicks while nothing is kept yet.
-
-    periods (B,) [s]; clicks (B,) of bool: whether a trial has clicks.
-    """
-    drive = config["drive"]
-    given = (drive["discard_seconds"] - drive["onset"]) * torch.as_tensor(clicks).double()
-    periods = torch.as_tensor(periods, dtype=torch.float64)
-    onsets = torch.full((len(periods),), drive["onset"])
-    seconds = drive["discard_seconds"] + drive["keep_seconds"]
-    return task.make_trials(periods, onsets, seconds, given, dt, config["task"])[0]
-
-
-@torch.no_grad()
-def drive_network(model, inputs, noise, on_step):
-    """Drive with inputs (B, T, 2) from rest; calls on_step(t, outputs (B,), states (B, N))."""
-    w_hh = pack(model.effective_w_hh())
-    state = model.initial_state(len(inputs))
-    for t in range(inputs.shape[1]):
-        output, state = model.step(inputs[:, t], state, noise, w_hh)
-        on_step(t, output[:, 0], state)
-
-
 def find_beat(output, dt, taps):
     """Taps (samples) of an output (T,) and what they make: `taps` is the config's section."""
-    found = analysis.find_taps(output, dt, taps["smoothing"], taps["prominence"])
-    return found, analysis.describe_beat(found, len(output), dt, taps["max_cv"], taps["min_taps"])
+    found = tapping.find_taps(output, dt, taps["smoothing"], taps["prominence"])
+    return found, tapping.describe_beat(found, len(output), dt, taps["max_cv"], taps["min_taps"])
 
 
 def untrained_periods(trained, n_periods):
@@ -108,7 +85,7 @@ def measure(model, config, on_step=None):
         beats.setdefault(key, []).append(beat)
         after = taps[taps >= n_range]
         if i < n_clicked and beat.verdict == "beat" and len(after) > 2:
-            own = analysis.cycle_lengths(steps[:, i].cpu().numpy(), after)
+            own = geometry.cycle_lengths(steps[:, i].cpu().numpy(), after)
             lengths.setdefault(key, []).append((own.mean(), own.std(ddof=1)))
     return [_row(*key, own, lengths.get(key, [])) for key, own in beats.items()]
 

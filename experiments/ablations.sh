@@ -2,7 +2,7 @@
 # What the parts of the training recipe are worth: the recipe without each, in one minute, with the
 # vanilla RNN, and the predecessor's recipe (batches of 32: 512 would take hours). One seed, two
 # runs at a time on one thread each, about 20 minutes; then one table of all.
-#     benchmarks/ablations.sh FOLDER [SEED]
+#     experiments/ablations.sh FOLDER [SEED]
 set -eu
 home="$(cd "$(dirname "$0")/.." && pwd)"
 python="${PYTHON:-python}"
@@ -28,4 +28,4 @@ one-minute --training.epochs [100,700,100,40,20,10]
 vanilla-RNN --model_type RNN
 original --config_path CONFIG_ORIGINAL --training.batch_size 32
 RUNS
-"$python" "$home/benchmarks/seeds.py" ./*.pth
+"$python" "$home/experiments/seeds.py" ./*.pth

@@ -11,8 +11,8 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.special import expit
 
-from diagram import Diagram, curve
-from equilibria import Flow, bifurcations, holds, newton, whole_branch
+from zrnn.dynamics.branches import Flow, bifurcations, holds, newton, whole_branch
+from zrnn.dynamics.diagram import Diagram, curve
 
 W = np.array([[8.949, -7.4, -2.952], [9.123, -7.386, -3.072], [8.935, -4.0, -1.0]])  # [post, pre]
 W_IN = np.array([0.048, 0.055, 0.068])

@@ -13,9 +13,10 @@ import torch
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
-import analysis
-import behaviour
-from models import ModelError
+from zrnn.analysis import geometry
+from zrnn.analysis import judge as behaviour
+from zrnn.network import drive as driving
+from zrnn.network.checkpoints import ModelError
 
 SILENT = "silent"
 
@@ -32,7 +33,7 @@ def record(model, periods, config):
     """
     config = {**config, "drive": {**config["drive"]}}
     config["drive"]["keep_seconds"] = config["groups"]["record_seconds"]
-    inputs = behaviour.driving_inputs(periods, [True] * len(periods), model.dt, config)
+    inputs = driving.driving_inputs(periods, [True] * len(periods), model.dt, config)
     discard = round(config["drive"]["discard_seconds"] / model.dt)
     outputs, states = [], []
 
@@ -41,7 +42,7 @@ def record(model, periods, config):
             outputs.append(output)
             states.append(state)
 
-    behaviour.drive_network(model, inputs.to(model.w_hh.device), None, keep)
+    driving.drive_network(model, inputs.to(model.w_hh.device), None, keep)
     outputs, states = (torch.stack(kept).cpu().numpy() for kept in (outputs, states))
     recordings = []
     for i, period in enumerate(periods):
@@ -51,8 +52,8 @@ def record(model, periods, config):
                 f"at {period:g} s without noise: {beat.verdict}; allowed in groups.periods and as "
                 f"task.cue_constant / fig5.tap_cue: periods at which the network beats"
             )
-        cycle = analysis.mean_cycle(np.maximum(states[:, i], 0), taps)
-        phases = analysis.peak_phases(states[:, i], taps)
+        cycle = geometry.mean_cycle(np.maximum(states[:, i], 0), taps)
+        phases = geometry.peak_phases(states[:, i], taps)
         recordings.append(Recording(period, beat.mean_iti, phases, cycle))
     return recordings
 
@@ -72,7 +73,7 @@ def assign(phases, cycle, types, tap_phase):
     Without types (RNN): tap, inter-tap, silent. Every unit is in exactly one.
     """
     silent = cycle.max(axis=0) <= 0
-    is_tap = analysis.tap_units(phases, tap_phase)
+    is_tap = geometry.tap_units(phases, tap_phase)
     tap = {f"tap-{t}".rstrip("-"): own & is_tap & ~silent for t, own in types.items()}
     between = {f"inter-tap-{t}".rstrip("-"): own & ~is_tap & ~silent for t, own in types.items()}
     return {**tap, **dict(reversed(between.items())), SILENT: silent}
@@ -214,7 +215,7 @@ def describe(found, config):
 def across_tempos(found, tap_phase):
     """Of the units active at all of groups.periods, the share that is tap, or inter-tap, at all."""
     active = ~np.any([found.groups[r.period][SILENT] for r in found.recordings], axis=0)
-    is_tap = np.array([analysis.tap_units(r.phases, tap_phase) for r in found.recordings])
+    is_tap = np.array([geometry.tap_units(r.phases, tap_phase) for r in found.recordings])
     return {
         name or "all": {
             "units": int((own & active).sum()),

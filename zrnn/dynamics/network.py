@@ -13,7 +13,7 @@ import copy
 import numpy as np
 import torch
 
-from equilibria import (
+from zrnn.dynamics.branches import (
     Flow,
     NotConverged,
     eigenvalues,
