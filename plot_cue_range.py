@@ -8,7 +8,6 @@ numbers behind it in cue_range_plotting/.
 --device NAME        auto, cpu or cuda
 """
 
-import matplotlib
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -17,11 +16,8 @@ from models import load_network
 from zrnn.analysis import judge as behaviour
 from zrnn.network import drive as driving
 from zrnn.network import task
-from zrnn.network.checkpoints import ModelError
-from zrnn.workshop import configuration, files
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
+from zrnn.workshop import command_line, configuration, figures
+from zrnn.workshop.figures import plt
 
 
 def beats_at(model, cues, config):
@@ -96,11 +92,12 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     figure = draw(cues, beats, config["training"]["periods"], config["task"]["cue_constant"])
     rows = [dict(cue=float(cue), **beat._asdict()) for cue, beat in zip(cues, beats, strict=True)]
     print(f"{sum(beat.verdict == 'beat' for beat in beats)} of {len(cues)} cues beat")
-    files.save_drawings(
+    figures.save_results(
         own["folder"], configuration.to_text(config, made_by), {"ITI_against_cue": figure},
-        config["plotting"]["format"], {"ITI_against_cue": {"made_by": made_by, "cues": rows}},
+        config["plotting"]["format"],
+        numbers={"ITI_against_cue": {"made_by": made_by, "cues": rows}},
     )  # fmt: skip
 
 
 if __name__ == "__main__":
-    configuration.command_line(main, ModelError, files.FileError)
+    command_line.run(main)
