@@ -1,11 +1,14 @@
 """What no single key of the configuration can tell: which values do not go together.
 
-Also what a mistyped key may have meant. Pure functions; problems are lines for the user.
+Also, in words, what a key may hold and what a mistyped one may have meant. Pure functions.
 """
 
 import difflib
 import math
 import os
+from typing import Annotated, Literal, get_args, get_origin
+
+from annotated_types import Len
 
 from zrnn.workshop.schema import KEYS, PATHS, Config
 
@@ -14,19 +17,27 @@ SIMILARITY = 0.8  # of a mistyped name to the one it is taken for, 0..1
 
 # flags of the predecessor's plot_fig5.py
 PREDECESSORS_FLAGS = {
-    "config": "--config_path", "model": "--checkpoint", "s": "--fig5.span", "g": "--fig5.grid",
-    "cc": "--fig5.cues", "t": "--fig5.times",
+    "config": "--config_path",
+    "model": "--checkpoint",
+    "s": "--fig5.span",
+    "g": "--fig5.grid",
+    "cc": "--fig5.cues",
+    "t": "--fig5.times",
     "tcc": "none: units are told apart at the middle of the trained cues",
     "type": "none: figures 5a and 5b are both drawn",
-}  # fmt: skip
+}
 _NOT_NEEDED = "no longer needed, leave it out"
 GONE = {
     "stage_dt": "use training.dt, from where training.refine goes to model.dt",
     "products": "all products are taken in float32, leave it out",
-    "validation_trials": _NOT_NEEDED, "validation_every": _NOT_NEEDED, "recompute": _NOT_NEEDED,
-    "mirrored_noise": _NOT_NEEDED, "period_weight": _NOT_NEEDED, "silent_periods": _NOT_NEEDED,
+    "validation_trials": _NOT_NEEDED,
+    "validation_every": _NOT_NEEDED,
+    "recompute": _NOT_NEEDED,
+    "mirrored_noise": _NOT_NEEDED,
+    "period_weight": _NOT_NEEDED,
+    "silent_periods": _NOT_NEEDED,
     "adam_beta2": _NOT_NEEDED,
-}  # fmt: skip
+}
 
 
 def suggestion(name: str, script_flags=()) -> str:
@@ -45,6 +56,31 @@ def suggestion(name: str, script_flags=()) -> str:
         near_last = difflib.get_close_matches(last, lasts, 1, SIMILARITY)
         same = near or [k for k in known if k.split(".")[1] in near_last]
     return f"; did you mean {same[0]}?" if same else ""
+
+
+def allowed(annotation, metadata=()):
+    """What a key of that type may hold, in words: "a whole number at least 1 and at most 500"."""
+    if get_origin(annotation) is Annotated:
+        annotation, *own = get_args(annotation)
+        return allowed(annotation, [*own, *metadata])
+    if get_origin(annotation) is Literal:
+        return " or ".join(get_args(annotation))
+    if get_origin(annotation) is list:
+        length = next(m for m in metadata if hasattr(m, "min_length") or isinstance(m, Len))
+        low, high = length.min_length, length.max_length
+        many = f"{low}" if low == high else f"{low} to {high}"
+        return f"a list of {many}, each {allowed(get_args(annotation)[0])}"
+    if type(None) in get_args(annotation):
+        return f"null or {allowed(get_args(annotation)[0], metadata)}"
+    words = {"gt": "above", "ge": "at least", "le": "at most"}
+    bounds = [
+        f"{word} {getattr(m, name):{'d' if isinstance(getattr(m, name), int) else 'g'}}"
+        for name, word in words.items()
+        for m in metadata
+        if getattr(m, name, None) is not None
+    ]
+    kinds = {float: "a number", int: "a whole number", bool: "true or false", str: "a path"}
+    return " ".join([kinds[annotation], " and ".join(bounds)]).strip()
 
 
 def problems(config: Config, training: bool = True) -> list[str]:
