@@ -1,143 +1,116 @@
-"""The ZemlianovaRNN, the vanilla RNN it is compared with, and their checkpoints.
+"""The ZemlianovaRNN and the vanilla RNN it is compared with.
 
-Both networks are one leaky recurrence of N rate units with two kinds of weights:
+Both are one leaky recurrence of N rate units, with two kinds of weights:
 
     x_t = (1 - alpha) x_{t-1} + alpha (W r_{t-1} + W_in u_t + b) + sqrt(2 alpha) sigma_rec xi_t
     z_t = W_out r_t + b_out                  r = max(x, 0),   alpha = dt / tau,   xi ~ N(0, 1)
 
-Shapes: B trials, T time steps, N hidden units, I inputs (clicks, context cue), O outputs.
+Shapes: B trials, T time steps, N hidden units, I inputs (clicks, context cue), O outputs (a beat).
+
+    model = load_network()                      # the shipped network; or a path of your own
+    outputs, currents = model(inputs)           # (B, T, 2) -> (B, T, 1), (B, T, N)
 """
 
 import inspect
 import math
-import os
+from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from zrnn.network.checkpoints import ModelError, read_checkpoint
+from zrnn.network import checkpoints
 from zrnn.network.devices import pick_device
-from zrnn.network.recurrence import Sequence, advance
-from zrnn.workshop import configuration, files
+from zrnn.network.recurrence import Noise, Sequence, advance
+from zrnn.workshop import configuration
+from zrnn.workshop.errors import UserError
+from zrnn.workshop.files import provenance
 
 
 class RNN(nn.Module):
-    """Vanilla RNN: the leaky recurrence with unconstrained weights and no noise.
+    """Vanilla RNN: the leaky recurrence with unconstrained weights.
 
     At dt = tau it is the textbook ReLU network r_t = relu(W_in u_t + W r_{t-1} + b).
 
-    dt, tau: integration step and membrane time constant [s].
+    dt, tau: integration step and membrane time constant [s]; vanilla_sigma_rec: SD of its
+    recurrent noise, none by default.
     """
 
-    sigma_rec = 0.0
+    n_excit: int | None = None  # number of E units; None: no Dale's law
     sigma_input = 0.0
-    products = (None, None)  # dtypes of a sequence's products with W, forward and backward, where
-    # they are not that of the weights
-    recompute = False  # a sequence keeps less and takes longer; its states are not returned
 
-    def __init__(self, input_dim, hidden_dim, output_dim, dt, tau, generator=None):
+    def __init__(
+        self, input_dim, hidden_dim, output_dim, dt, tau, vanilla_sigma_rec=0.0, generator=None
+    ):
         super().__init__()
-        self.arguments = dict(
-            input_dim=input_dim, hidden_dim=hidden_dim, output_dim=output_dim, dt=dt, tau=tau
-        )
-        self.dt, self.tau = dt, tau
-        self.w_ih = nn.Parameter(torch.empty(hidden_dim, input_dim))
+        self.arguments = dict(input_dim=input_dim, hidden_dim=hidden_dim, output_dim=output_dim)
+        self.arguments |= dict(dt=dt, tau=tau, vanilla_sigma_rec=vanilla_sigma_rec)
+        self.dt, self.tau, self.sigma_rec = dt, tau, vanilla_sigma_rec
+        self.w_ih = nn.Parameter(torch.empty(hidden_dim, input_dim))  # W_in
         self.w_hh = nn.Parameter(torch.empty(hidden_dim, hidden_dim))  # [post, pre]
         self.b_hh = nn.Parameter(torch.zeros(hidden_dim))
-        self.w_ho = nn.Parameter(torch.empty(output_dim, hidden_dim))
+        self.w_ho = nn.Parameter(torch.empty(output_dim, hidden_dim))  # W_out
         self.b_ho = nn.Parameter(torch.zeros(output_dim))
-        nn.init.xavier_normal_(self.w_ih, generator=generator)
-        nn.init.xavier_normal_(self.w_ho, generator=generator)
-        nn.init.xavier_normal_(self.w_hh, generator=generator)
+        for weights in (self.w_ih, self.w_ho, self.w_hh):
+            nn.init.xavier_normal_(weights, generator=generator)
 
     @property
-    def alpha(self):
+    def alpha(self) -> float:
         """Share of a unit's current that is renewed in one step: dt / tau."""
         return self.dt / self.tau
 
-    def effective_w_hh(self):
+    @contextmanager
+    def at(self, dt: float | None = None, noise_scale: float = 1.0):
+        """The network with another step [s], its recurrent noise times noise_scale, for a while."""
+        before = self.dt, self.sigma_rec
+        self.dt, self.sigma_rec = dt or self.dt, noise_scale * self.sigma_rec
+        try:
+            yield self
+        finally:
+            self.dt, self.sigma_rec = before
+
+    def effective_w_hh(self) -> Tensor:
         """The recurrent matrix W (N, N), [post, pre], as the recurrence uses it."""
         return self.w_hh
 
-    def initial_state(self, batch_size):
+    def initial_state(self, batch_size: int) -> Tensor:
         """Rest: currents x = 0, (B, N)."""
-        return self.w_hh.new_zeros(batch_size, self.w_hh.shape[0])
+        return self.w_hh.new_zeros(batch_size, len(self.w_hh))
 
-    def noisy_inputs(self, inputs, generator):
+    def noisy_inputs(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
         """Input noise, for training only: u -> max(u + sqrt(2 alpha) sigma_input eta, 0)."""
         if self.sigma_input == 0:
             return inputs
         eta = torch.empty_like(inputs).normal_(generator=generator)
         return (inputs + math.sqrt(2 * self.alpha) * self.sigma_input * eta).clamp_min(0)
 
-    def _add_noise(self, noise, mirrored=False, share=(0, 1, None)):
-        """A function (currents (n, B, N), start) that adds sqrt(2 alpha) sigma_rec xi in place.
-
-        noise: xi (T, B, N), of which the steps from `start` on are taken, or a torch.Generator to
-        draw them from. Asked again for the same start, it adds the same noise. None: no noise.
-        """
-        scale = math.sqrt(2 * self.alpha) * self.sigma_rec
-        if noise is None or scale == 0:
-            return None
-        if torch.is_tensor(noise):
-            return lambda currents, start: currents.add_(
-                noise[start : start + len(currents)], alpha=scale
-            )
-        began = {}  # start: state of the generator when it was asked first
-
-        def add(currents, start):
-            now = noise.get_state()
-            again = began.setdefault(start, now) is not now
-            if again:
-                noise.set_state(began[start])
-            first, second = currents, None
-            if mirrored:
-                first, second = currents.chunk(2, dim=1)
-            rank, n_ranks, n_trials = share
-            xi = first.new_empty(len(first), n_trials or first.shape[1], first.shape[2])
-            xi = xi.normal_(0, scale, generator=noise)[:, rank::n_ranks]
-            first.add_(xi)
-            if mirrored:
-                second.sub_(xi)
-            if again:
-                noise.set_state(now)
-
-        return add
-
-    def step(self, inputs, state, noise=None, w_hh=None):
+    def step(self, inputs: Tensor, state: Tensor, noise=None, w_hh=None) -> tuple[Tensor, Tensor]:
         """One time step: inputs (B, I), state x_{t-1} (B, N) -> outputs (B, O), state x_t (B, N).
 
-        noise: None for a noise-free step, xi (B, N), or a torch.Generator to draw xi from.
-        w_hh: `effective_w_hh()`, worked out, and packed, once by callers that take many steps.
+        noise: a torch.Generator, or None; w_hh: `effective_w_hh()`, worked out once by callers
+        that take many steps.
         """
         w_hh = self.effective_w_hh() if w_hh is None else w_hh
         drive = self.alpha * torch.addmm(self.b_hh, inputs, self.w_ih.t())
-        add_noise = self._add_noise(noise[None] if torch.is_tensor(noise) else noise)
-        if add_noise is not None:
-            add_noise(drive[None], 0)
+        if noise is not None:
+            Noise(noise, self.alpha, self.sigma_rec).add(drive[None])
         state = advance(drive, state, w_hh, self.alpha)
         return torch.addmm(self.b_ho, state.relu(), self.w_ho.t()), state
 
-    def forward(self, inputs, state=None, noise=None, mirrored=False, share=(0, 1, None)):
-        """A sequence: inputs (B, T, I), state (B, N) -> outputs (B, T, O), states x (B, T, N).
+    def forward(
+        self, inputs: Tensor, state=None, noise=None, share=(0, 1, None)
+    ) -> tuple[Tensor, Tensor]:
+        """A sequence: inputs (B, T, I), state (B, N) -> outputs (B, T, O), currents x (B, T, N).
 
-        noise: None for a noise-free run, xi (B, T, N), or a torch.Generator to draw xi from.
-        state: x before the first step; rest (x = 0) if None.
-        mirrored: the second half of the batch gets the drawn noise of the first with its sign
-        turned. Given the same trials, what noise does to first order is then the same in both
-        halves up to sign, and cancels in a mean; B must be even.
-        share: (rank, n, R): noise is drawn for R trials, and every n-th, from rank on, is taken;
-        None for R: for the trials at hand (for training on several processes).
-        With self.recompute the states are None.
+        state: x before the first step, rest if None; noise: None for a noise-free run, xi
+        (B, T, N), or a torch.Generator to draw xi from; share: as in `Noise`.
         """
-        state = self.initial_state(inputs.shape[0]) if state is None else state
+        state = self.initial_state(len(inputs)) if state is None else state
         noise = noise.transpose(0, 1) if torch.is_tensor(noise) else noise
-        outputs, states = Sequence.apply(
-            inputs.transpose(0, 1).contiguous(), state, self._add_noise(noise, mirrored, share),
-            self.alpha, [dtype or self.w_hh.dtype for dtype in self.products], self.recompute,
-            self.w_ih, self.effective_w_hh(), self.b_hh, self.w_ho, self.b_ho,
-        )  # fmt: skip
-        return outputs.transpose(0, 1), None if self.recompute else states.transpose(0, 1)
+        noise = None if noise is None else Noise(noise, self.alpha, self.sigma_rec, share)
+        weights = self.w_ih, self.effective_w_hh(), self.b_hh, self.w_ho, self.b_ho
+        time_major = inputs.transpose(0, 1).contiguous()
+        outputs, currents = Sequence.apply(time_major, state, noise, self.alpha, *weights)
+        return outputs.transpose(0, 1), currents.transpose(0, 1)
 
 
 class ZemlianovaRNN(RNN):
@@ -156,11 +129,11 @@ class ZemlianovaRNN(RNN):
         self, input_dim, hidden_dim, output_dim, dt, tau, excit_percent, sigma_rec, sigma_input,
         generator=None,
     ):  # fmt: skip
-        super().__init__(input_dim, hidden_dim, output_dim, dt, tau, generator)
-        self.arguments.update(
-            excit_percent=excit_percent, sigma_rec=sigma_rec, sigma_input=sigma_input
-        )
-        self.sigma_rec, self.sigma_input = sigma_rec, sigma_input
+        super().__init__(input_dim, hidden_dim, output_dim, dt, tau, sigma_rec, generator)
+        del self.arguments["vanilla_sigma_rec"]
+        self.arguments |= dict(excit_percent=excit_percent, sigma_rec=sigma_rec)
+        self.arguments |= dict(sigma_input=sigma_input)
+        self.sigma_input = sigma_input
         with torch.no_grad():
             self.w_hh.mul_(self.W_HH_GAIN).abs_()
         self.n_excit = round(excit_percent * hidden_dim)
@@ -168,7 +141,7 @@ class ZemlianovaRNN(RNN):
         signs[:, self.n_excit :] *= -1  # a unit's sign is its column: what it sends
         self.register_buffer("signs", signs, persistent=False)
 
-    def effective_w_hh(self):
+    def effective_w_hh(self) -> Tensor:
         """Dale's law: |w_hh|, the columns of I units negated, no self-connection. (N, N)"""
         return self.w_hh.abs() * self.signs
 
@@ -176,47 +149,49 @@ class ZemlianovaRNN(RNN):
 MODELS = {"ZemlianovaRNN": ZemlianovaRNN, "RNN": RNN}
 
 
-def build_model(type, generator=None, **arguments):
+def build_model(type: str, generator: torch.Generator | None = None, **arguments) -> RNN:
     """A fresh network of the named type; `arguments` may hold more keys than its class takes."""
     names = set(inspect.signature(MODELS[type]).parameters) & set(arguments)
     return MODELS[type](**{name: arguments[name] for name in names}, generator=generator)
 
 
-def restore_model(content, **model_config):
-    """The network of a checkpoint's `content`, eval mode, on the CPU. Raises ModelError.
+def restore_model(content: dict, **changes) -> RNN:
+    """The network of a checkpoint's content, in eval mode, on the CPU. Raises UserError.
 
-    model_config: the config's model section, which may change what the weights do not fix (dt,
-    noise); without it, the checkpoint's own type and arguments.
+    changes: arguments that differ from the checkpoint's own. Those that the weights stand on (the
+    type, the sizes, the share of E units) may not.
     """
-    model_config = model_config or {"type": content["model_type"], **content["arguments"]}
-    model = build_model(**model_config)
-    weights = dict(content["state_dict"])
-    weights.pop("b_ih", None)  # in the predecessor's state dicts; never used there
-    for name, parameter in model.state_dict().items():
-        if name not in weights or weights[name].shape != parameter.shape:
-            found = tuple(weights[name].shape) if name in weights else "missing"
-            raise ModelError(
-                f"checkpoint: {name} is {found}; allowed: {tuple(parameter.shape)} for "
-                f"model.hidden_dim {model_config['hidden_dim']}"
+    own = {"type": content["model_type"], **content["arguments"]}
+    for key in ("type", "input_dim", "hidden_dim", "output_dim", "excit_percent"):
+        if key in own and key in changes and changes[key] != own[key]:
+            raise UserError(
+                f"model.{key} is {changes[key]!r}; allowed: {own[key]!r}, with which the "
+                "checkpoint was trained; for another, train a network: python train.py"
             )
-    model.load_state_dict(weights)
+    model = build_model(**own | changes)
+    model.load_state_dict(checkpoints.check_weights(content["state_dict"], model.state_dict()))
     return model.eval()
 
 
-def load_network(config_path, checkpoint, device, flags):
-    """The resolved configuration, the network on its device, and what made them, {name: text}.
+def load_network(path=None, device: str = "cpu", **changes) -> RNN:
+    """The network of a checkpoint, ready to run; the shipped one without a path. Raises UserError.
 
-    The configuration is that of `config_path` and `flags`, with the checkpoint's own model, task
-    and training sections; checkpoint: as in `checkpoints.read_checkpoint`. Prints all of it. Raises
-    ConfigError, ModelError.
+    changes: what the weights do not fix, such as dt=0.0005 [s] or sigma_rec=0.
     """
-    path, content = read_checkpoint(checkpoint, configuration.load(config_path, flags))
+    content = checkpoints.read_checkpoint(path or checkpoints.SHIPPED)[1]
+    return restore_model(content, **changes).to(pick_device(device))
+
+
+def open_network(config_path, checkpoint, device, flags):
+    """What a script begins with: the configuration, the network on its device, what made them.
+
+    The configuration is that of `config_path` and `flags`, with the model, task and training
+    sections of the checkpoint (as in `checkpoints.find_checkpoint`). Raises UserError.
+    """
+    plain = configuration.load(config_path, flags)
+    path = checkpoints.find_checkpoint(checkpoint, plain.training.save_path)
+    path, content = checkpoints.read_checkpoint(path, plain.model)
     config = configuration.load(config_path, flags, content.get("config"))
-    model = restore_model(content, **config["model"]).to(pick_device(device))
-    made_by = files.provenance() | {
-        "checkpoint": os.path.relpath(path),
-        "sha256": content["sha256"],
-    }
-    made_by["device"] = str(model.w_hh.device)
-    print(configuration.to_text(config, made_by))
-    return config, model, made_by
+    model = restore_model(content, **dict(config.model)).to(pick_device(device))
+    made_by = provenance() | {"checkpoint": str(path), "sha256": content["sha256"]}
+    return config, model, made_by | {"device": str(model.w_hh.device)}

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import models
-from zrnn.network import checkpoints, task
-from zrnn.workshop import configuration
+from zrnn.network import checkpoints, drive
+from zrnn.workshop.errors import UserError
 
 SIZES = dict(input_dim=2, hidden_dim=20, output_dim=1, dt=0.002, tau=0.01, excit_percent=0.8)
 KINDS = ["ZemlianovaRNN", "RNN"]
@@ -60,25 +60,6 @@ def test_closed_form_gradient_is_that_of_autograd(kind):
         torch.testing.assert_close(own, oracle, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("mirrored", [False, True])
-@pytest.mark.parametrize("products", [None, torch.bfloat16])
-def test_recomputing_changes_nothing_but_memory(mirrored, products):
-    model = make("ZemlianovaRNN", hidden_dim=60).float()
-    model.products = (products, products)
-    u = torch.rand(4, 130, 2, generator=torch.Generator().manual_seed(1))
-
-    def run(recompute):
-        model.recompute = recompute
-        noise = torch.Generator().manual_seed(2)
-        outputs, states = model(u, noise=noise, mirrored=mirrored)
-        assert (states is None) == recompute
-        gradient = torch.autograd.grad(outputs.square().mean(), list(model.parameters()))
-        return outputs, *gradient, torch.rand(3, generator=noise)  # what it would draw next
-
-    for kept, again in zip(run(False), run(True), strict=True):
-        torch.testing.assert_close(again, kept, rtol=0, atol=0)
-
-
 @pytest.mark.parametrize("batch", [1, 14])
 def test_float32_products_agree_with_float64(batch):
     model = make("ZemlianovaRNN", hidden_dim=60)
@@ -90,54 +71,6 @@ def test_float32_products_agree_with_float64(batch):
 
     for exact, own in zip(run(torch.float64), run(torch.float32), strict=True):
         assert (own - exact).norm() < 1e-5 * exact.norm()
-
-
-@pytest.mark.parametrize("forward", [None, torch.bfloat16])
-def test_bfloat16_products_change_the_gradient_by_less_than_one_percent(forward):
-    model = make("ZemlianovaRNN", hidden_dim=200, dt=0.005)
-    u = torch.rand(4, 100, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-
-    def gradient(dtype, products):
-        model.to(dtype).products = products
-        loss = model(u.to(dtype))[0].square().mean()
-        return torch.cat([g.flatten().double() for g in torch.autograd.grad(loss, w)])
-
-    w = [p for name, p in model.named_parameters()]
-    exact = gradient(torch.float64, (None, None))
-    w = list(model.float().parameters())
-    low = gradient(torch.float32, (forward, torch.bfloat16))
-    assert 1e-6 < (low - exact).norm() / exact.norm() < 0.01
-
-
-def test_mixed_products_keep_the_gradient_of_a_trained_network_at_1_ms():
-    _, content = checkpoints.read_checkpoint("shipped")
-    config = configuration.load(None, {}, content["config"])
-    periods = torch.tensor([0.5, 0.25])
-    trials = task.make_trials(periods, 0.05 * torch.ones(2), 1.5, 0.5, 0.001, config["task"])
-
-    def gradient(dtype, products):
-        model = models.restore_model(content).to(dtype)
-        model.products = products
-        u, target = (part.to(dtype) for part in trials)
-        loss = (model(u)[0] - target).square().mean()
-        gradients = torch.autograd.grad(loss, list(model.parameters()))
-        return torch.cat([g.flatten().double() for g in gradients])
-
-    exact = gradient(torch.float64, (None, None))
-    mixed = gradient(torch.float32, (None, torch.bfloat16))
-    assert 1e-6 < (mixed - exact).norm() / exact.norm() < 0.01
-
-
-def test_mirrored_noise_is_the_same_noise_with_its_sign_turned():
-    model = make("ZemlianovaRNN")
-    with torch.no_grad():
-        model.b_hh.fill_(1.0)  # every unit active: the network is linear, and noise cancels exactly
-        model.w_hh.mul_(0.05)
-    u = torch.zeros(3, 130, 2, dtype=torch.float64)
-    quiet = model(u)[1]
-    noisy = model(u.repeat(2, 1, 1), noise=torch.Generator().manual_seed(1), mirrored=True)[1]
-    assert (noisy[:3] - quiet).std() > 1e-3
-    torch.testing.assert_close((noisy[:3] + noisy[3:]) / 2, quiet)
 
 
 def test_rnn_at_dt_tau_is_torch_rnn():
@@ -167,20 +100,118 @@ def test_dales_law_and_training_of_every_synapse():
     assert moved.mean() > 0.9
 
 
+def test_a_run_is_the_sequence_whatever_the_blocks():
+    model, g = make("ZemlianovaRNN"), torch.Generator().manual_seed(1)
+    u = torch.rand(3, 530, 2, generator=g, dtype=torch.float64)
+    xi = torch.randn(3, 530, 20, generator=g, dtype=torch.float64)
+    outputs, states = model(u, noise=xi)
+    run = drive.run(model, u, xi, discard=90, keep_states=True)
+    np.testing.assert_allclose(run.outputs, outputs.detach()[:, 90:, 0], atol=1e-12)
+    np.testing.assert_allclose(run.states, states.detach()[:, 90:], atol=1e-12)
+    np.testing.assert_allclose(run.end, states.detach()[:, -1], atol=1e-12)
+    first = drive.run(model, u[:, :200], None)
+    second = drive.run(model, u[:, 200:], None, first.end)
+    both = np.concatenate([first.outputs, second.outputs], 1)
+    np.testing.assert_allclose(both, drive.run(model, u).outputs, atol=1e-12)
+    step, x, z = drive.stepper(model), model.initial_state(3), []
+    for t in range(530):
+        own, x = step(u[:, t], x)
+        z.append(own)
+    np.testing.assert_allclose(both, torch.stack(z, 1), atol=1e-12)
+
+
+def test_noise_has_its_size_and_its_seed():
+    model = make("ZemlianovaRNN", hidden_dim=50)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    u = torch.zeros(40, 300, 2, dtype=torch.float64)
+    run = drive.run(model, u, 7, keep_states=True)
+    # of x_t = (1 - alpha) x_{t-1} + sqrt(2 alpha) sigma xi
+    expected = 0.01 * np.sqrt(2 * 0.2 / (1 - 0.8**2))
+    assert run.states[:, 100:].std() == pytest.approx(expected, rel=0.01)
+    np.testing.assert_array_equal(run.states, drive.run(model, u, 7, keep_states=True).states)
+    with model.at(noise_scale=2.0):
+        twice = drive.run(model, u, 7, keep_states=True).states
+    np.testing.assert_allclose(twice, 2 * run.states)
+    assert not drive.run(model, u, keep_states=True).states.any()
+
+
+def test_shares_of_a_batch_get_the_noise_of_the_whole():
+    model, u = make("ZemlianovaRNN"), torch.zeros(5, 60, 2, dtype=torch.float64)
+    whole = model(u, noise=torch.Generator().manual_seed(3))[1]
+    for rank in range(2):
+        noise = torch.Generator().manual_seed(3)
+        own = model(u[rank::2], noise=noise, share=(rank, 2, 5))[1]
+        torch.testing.assert_close(own, whole[rank::2])
+
+
+def test_at_is_for_a_while():
+    model = make("ZemlianovaRNN")
+    with model.at(dt=0.01, noise_scale=3.0):
+        assert (model.alpha, model.sigma_rec) == (1.0, 0.03)
+    with pytest.raises(KeyError), model.at(noise_scale=0):
+        assert model.sigma_rec == 0
+        raise KeyError
+    assert (model.dt, model.sigma_rec) == (0.002, 0.01)
+
+
 def test_checkpoint_round_trip_and_bare_state_dict(tmp_path):
-    model = make("ZemlianovaRNN").float()
+    model, u = make("ZemlianovaRNN").float(), torch.rand(2, 30, 2)
     checkpoints.save_checkpoint(tmp_path / "a.pth", model, seed=3)
-    _, content = checkpoints.read_checkpoint(tmp_path / "a.pth", None)
-    again = models.restore_model(content)
-    u = torch.rand(2, 30, 2)
+    again = models.load_network(tmp_path / "a.pth")
     torch.testing.assert_close(again(u)[0], model(u)[0], rtol=0, atol=0)
-    assert content["seed"] == 3
+    assert models.load_network(tmp_path / "a.pth", dt=0.001).alpha == 0.1
+    assert checkpoints.read_checkpoint(tmp_path / "a.pth")[1]["seed"] == 3
     torch.save({**model.state_dict(), "b_ih": torch.zeros(20)}, tmp_path / "b.pth")
-    _, bare = checkpoints.read_checkpoint(tmp_path / "b.pth", None)
-    sizes = {**SIZES, "sigma_rec": 0.01, "sigma_input": 0.01, "type": "ZemlianovaRNN"}
-    torch.testing.assert_close(models.restore_model(bare, **sizes)(u)[0], model(u)[0])
-    with pytest.raises(checkpoints.ModelError, match="hidden_dim"):
-        models.restore_model(bare, **{**sizes, "hidden_dim": 30})
-    (tmp_path / "c.pth").write_bytes(b"junk")
-    with pytest.raises(checkpoints.ModelError, match="cannot be read"):
-        checkpoints.read_checkpoint(tmp_path / "c.pth", None)
+    section = {**SIZES, "sigma_rec": 0.01, "sigma_input": 0.01, "type": "ZemlianovaRNN"}
+    bare = checkpoints.read_checkpoint(tmp_path / "b.pth", section)[1]
+    torch.testing.assert_close(models.restore_model(bare)(u)[0], model(u)[0])
+    bare = checkpoints.read_checkpoint(tmp_path / "b.pth", section | {"hidden_dim": 30})[1]
+    with pytest.raises(UserError, match="hidden_dim"):
+        models.restore_model(bare)
+    for key, value in (("type", "RNN"), ("excit_percent", 0.5)):
+        with pytest.raises(UserError, match=f"model.{key}"):
+            models.load_network(tmp_path / "a.pth", **{key: value})
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda w: w["w_hh"].fill_(float("nan")), "w_hh has values that are not finite"),
+        (lambda w: w["b_hh"].mul_(float("inf")).add_(1), "b_hh has values that are not finite"),
+        (lambda w: w.update(w_hh=w["w_hh"].int()), "w_hh is of torch.int32"),
+        (lambda w: w.update(w_hh=w["w_hh"] > 0), "w_hh is of torch.bool"),
+        (lambda w: w.update(w_ih=w["w_ih"].to(torch.complex64)), "w_ih is of torch.complex64"),
+        (lambda w: w.update(w_hh=w["w_hh"].to_sparse()), "w_hh is no dense tensor"),
+        (lambda w: w.update(w_ho=None), "w_ho is no dense tensor"),
+        (lambda w: w.update(w_xx=torch.zeros(1)), "w_xx is not known"),
+        (lambda w: w.pop("b_ho"), "b_ho is missing"),
+    ],
+)
+def test_weights_that_are_none(tmp_path, change, words):
+    model = make("ZemlianovaRNN").float()
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    change(weights)
+    content = {"model_type": "ZemlianovaRNN", "arguments": model.arguments, "state_dict": weights}
+    torch.save(content, tmp_path / "a.pth")
+    with pytest.raises(UserError, match=words):
+        models.load_network(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (b"junk", "cannot be read"),
+        ([1, 2], "neither a checkpoint"),
+        ({"state_dict": None}, "neither a checkpoint"),
+        ({"w_hh": torch.zeros(2, 2)}, "does not say what network"),
+        ({"state_dict": {}, "model_type": "LSTM", "arguments": {}}, "does not say what network"),
+        ({"h2h.weight": torch.zeros(2, 2)}, "the predecessor's vanilla RNN"),
+    ],
+)
+def test_files_that_are_no_checkpoint(tmp_path, content, words):
+    path = tmp_path / "c.pth"
+    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+    with pytest.raises(UserError, match=words):
+        models.load_network(path)

@@ -1,19 +1,11 @@
-"""Devices, and what they are good at."""
+"""The device that a network runs on."""
 
 import torch
 
-from zrnn.network.checkpoints import ModelError
+from zrnn.workshop.errors import UserError
 
 
-def has_bfloat16(device):
-    """Whether the device multiplies bfloat16 natively; elsewhere it is slower than float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    units = torch.cpu.get_capabilities()
-    return bool(units.get("avx512_bf16") or units.get("amx_bf16"))
-
-
-def pick_device(name):
+def pick_device(name: str) -> torch.device:
     """The torch device of that name; "auto" is CUDA if there is any, else the CPU."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -22,5 +14,5 @@ def pick_device(name):
     except (RuntimeError, AssertionError, TypeError):
         device = None
     if device is None or device.type not in ("cpu", "cuda"):
-        raise ModelError(f"device is {name!r}; allowed here: auto or cpu or a CUDA device")
+        raise UserError(f"device is {name!r}; allowed here: auto or cpu or a CUDA device")
     return device

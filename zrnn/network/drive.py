@@ -1,29 +1,112 @@
-"""Driving a network: inputs, and a run. Shapes: B trials, T time steps, N units."""
+"""Driving a network: its inputs, and runs of any length.
 
+Shapes: B trials, T time steps, N units. Runs never record a gradient.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
 import torch
+from torch import Tensor
 
-from zrnn.network import task
-from zrnn.network.recurrence import pack
+from zrnn.network import task as tasks
+from zrnn.network.recurrence import Noise, run_block
 
 
-def driving_inputs(periods, clicks, dt, config):
-    """Inputs (B, T, 2) of a drive: the cue from the onset on, clicks while nothing is kept yet.
+@dataclass(frozen=True)
+class Run:
+    """outputs z (B, T), currents x (B, T, N) or None, both of the steps kept; end: x (B, N)."""
 
-    periods (B,) [s]; clicks (B,) of bool: whether a trial has clicks.
+    outputs: np.ndarray
+    states: np.ndarray | None
+    end: Tensor
+
+
+def driving_inputs(periods, seconds, dt, task, click_seconds=0.0, onset=0.05) -> Tensor:
+    """Inputs (B, T, 2) of trials at `periods` (B,) [s]: the cue from the onset [s] on, and clicks.
+
+    click_seconds, a number or (B,) [s]: until when, from the start of the trial, clicks are given;
+    task: the config's section.
     """
-    drive = config["drive"]
-    given = (drive["discard_seconds"] - drive["onset"]) * torch.as_tensor(clicks).double()
     periods = torch.as_tensor(periods, dtype=torch.float64)
-    onsets = torch.full((len(periods),), drive["onset"])
-    seconds = drive["discard_seconds"] + drive["keep_seconds"]
-    return task.make_trials(periods, onsets, seconds, given, dt, config["task"])[0]
+    given = (torch.as_tensor(click_seconds, dtype=torch.float64) - onset).clamp_min(0)
+    onsets = torch.full((len(periods),), float(onset))
+    return tasks.make_trials(periods, onsets, seconds, given, dt, task)[0]
+
+
+def constant_cues(cues, n_steps: int) -> Tensor:
+    """Inputs (B, T, 2) that hold the cues (B,) from the first step on, without clicks."""
+    cues = torch.as_tensor(np.asarray(cues), dtype=torch.float32)
+    return torch.stack([torch.zeros_like(cues), cues], 1)[:, None].expand(-1, n_steps, -1)
+
+
+def source_of_noise(noise, device):
+    """A generator: `noise` itself, or one with that seed. None stays None."""
+    return torch.Generator(device).manual_seed(noise) if isinstance(noise, int) else noise
 
 
 @torch.no_grad()
-def drive_network(model, inputs, noise, on_step):
-    """Drive with inputs (B, T, 2) from rest; calls on_step(t, outputs (B,), states (B, N))."""
-    w_hh = pack(model.effective_w_hh())
-    state = model.initial_state(len(inputs))
-    for t in range(inputs.shape[1]):
-        output, state = model.step(inputs[:, t], state, noise, w_hh)
-        on_step(t, output[:, 0], state)
+def stream(model, inputs, noise=None, state=None) -> Iterator[tuple[Tensor, Tensor]]:
+    """A run over inputs (B, T, 2), some steps at a time: (outputs (n, B), currents (n, B, N)), ...
+
+    noise: None for none, a seed, a torch.Generator, or xi (B, T, N); state: x (B, N) before the
+    first step, rest (x = 0) if None. What is yielded is overwritten when the next is asked for.
+    """
+    weights = model.w_ih, model.effective_w_hh(), model.b_hh
+    state = model.initial_state(len(inputs)) if state is None else state.to(model.w_hh)
+    noise = source_of_noise(noise, state.device)
+    if torch.is_tensor(noise):
+        noise = noise.transpose(0, 1)
+    noise = None if noise is None else Noise(noise, model.alpha, model.sigma_rec)
+    size = min(200, max(20, 20_000 // len(inputs)))
+    buffer = state.new_empty(size + 1, *state.shape)
+    for start in range(0, inputs.shape[1], size):
+        own = inputs[:, start : start + size].to(state).transpose(0, 1).contiguous()
+        currents = buffer[: len(own) + 1]
+        currents[0] = state
+        run_block(currents, own, weights, model.alpha, noise, start)
+        state = currents[-1].clone()
+        yield (currents[1:].relu() @ model.w_ho.t() + model.b_ho)[..., 0], currents[1:]
+
+
+def run(
+    model,
+    inputs: Tensor,
+    noise=None,
+    state: Tensor | None = None,
+    discard: int = 0,
+    keep_states: bool = False,
+    on_steps: Callable[[int], object] | None = None,
+) -> Run:
+    """A run over inputs (B, T, 2), of which the first `discard` steps are not kept.
+
+    noise, state: as in `stream`; on_steps(n) is called after every n steps.
+    """
+    outputs, states, t = [], [], 0
+    for z, x in stream(model, inputs, noise, state):
+        skip = min(max(discard - t, 0), len(z))
+        outputs.append(z[skip:].cpu())
+        if keep_states:
+            states.append(x[skip:].cpu().clone())
+        t, end = t + len(z), x[-1].clone()
+        if on_steps:
+            on_steps(len(z))
+    kept = torch.cat(states).transpose(0, 1).numpy() if keep_states else None
+    return Run(torch.cat(outputs).t().contiguous().numpy(), kept, end)
+
+
+def stepper(model, noise=None) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """One step at a time, for inputs that depend on what the network does.
+
+    step(inputs (B, 2), currents (B, N)) -> outputs (B,), currents (B, N); noise: a seed or None.
+    """
+    w_hh = model.effective_w_hh().detach()
+    noise = source_of_noise(noise, w_hh.device)
+
+    @torch.no_grad()
+    def step(inputs, states):
+        outputs, states = model.step(inputs, states, noise, w_hh)
+        return outputs[:, 0], states
+
+    return step

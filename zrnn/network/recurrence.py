@@ -1,142 +1,145 @@
 """The recurrence over a sequence, and its gradient in closed form.
 
-Shapes: B trials, T time steps, N hidden units, I inputs (clicks, context cue), O outputs.
+    x_t = (1 - alpha) x_{t-1} + alpha (W r_{t-1} + W_in u_t + b) + sqrt(2 alpha) sigma_rec xi_t
+    z_t = W_out r_t + b_out                  r = max(x, 0),   alpha = dt / tau,   xi ~ N(0, 1)
+
+Everything is time-major here: inputs u (T, B, I), currents x (T + 1, B, N) from x_0 on, outputs z
+(T, B, O), for B trials, T time steps, N units, I inputs (clicks, context cue), O outputs.
 """
 
+import math
+from collections.abc import Iterator
+
 import torch
+from torch import Tensor
 
 
-def pack(matrix):
-    """`matrix` (2-D) laid out for many products with `add_product`; itself where that has no use.
-
-    On a CPU oneDNN takes the products: the MKL that PyTorch would use runs at half speed on CPUs
-    not made by Intel. oneDNN's product has no gradient; `Sequence` writes its own.
-    """
-    suits = matrix.device.type == "cpu" and matrix.dtype in (torch.float32, torch.bfloat16)
-    if not suits or torch.is_grad_enabled() or not torch.backends.mkldnn.is_available():
-        return matrix
-    return torch.ops.mkldnn._reorder_linear_weight(matrix.contiguous())
-
-
-def add_product(total, rows, matrix, alpha):
-    """total += alpha rows @ matrix', in place; the product is taken in the matrix's precision."""
-    if matrix.is_mkldnn:
-        rows = rows.to(matrix.dtype)
-        product = torch.ops.mkldnn._linear_pointwise(rows, matrix, None, "none", [], "")
-        return total.add_(product, alpha=alpha)
-    if matrix.dtype == total.dtype:
-        return total.addmm_(rows, matrix.t(), alpha=alpha)
-    return total.add_(rows.to(matrix.dtype) @ matrix.t(), alpha=alpha)
-
-
-def advance(drive, state, w_hh, alpha):
+def advance(drive: Tensor, state: Tensor, w_hh: Tensor, alpha: float) -> Tensor:
     """One step of the recurrence, in place: the only place where it is written down.
 
     `drive` (B, N) holds alpha (W_in u_t + b) + noise and becomes x_t; `state` (B, N) is x_{t-1};
-    `w_hh` (N, N) is the effective matrix, [post, pre], packed or not.
+    `w_hh` (N, N) is the effective matrix W, [post, pre].
     """
-    return add_product(drive.add_(state, alpha=1 - alpha), state.relu(), w_hh, alpha)
+    return drive.add_(state, alpha=1 - alpha).addmm_(state.relu(), w_hh.t(), alpha=alpha)
 
 
-def blocks(n_steps, batch_size):
+class Noise:
+    """Recurrent noise: adds sqrt(2 alpha) sigma_rec xi to currents, in place.
+
+    source: a generator from which xi is drawn, or xi itself, (T, B, N).
+    share: (rank, n_ranks, n_trials) where processes share a batch of n_trials: noise is drawn for
+    all of them, and every n_ranks-th trial's is taken, from `rank` on.
+    """
+
+    def __init__(self, source, alpha, sigma_rec, share=(0, 1, None)):
+        self.source, self.share = source, share
+        self.scale = math.sqrt(2 * alpha) * sigma_rec
+
+    def add(self, currents: Tensor, start: int = 0) -> None:
+        """To the currents (n, B, N) of the steps from `start` on."""
+        if torch.is_tensor(self.source):
+            currents.add_(self.source[start : start + len(currents)], alpha=self.scale)
+            return
+        rank, n_ranks, n_trials = self.share
+        n, batch, units = currents.shape
+        xi = currents.new_empty(n, n_trials or batch, units)
+        currents.add_(xi.normal_(0, self.scale, generator=self.source)[:, rank::n_ranks])
+
+
+def blocks(n_steps: int, batch_size: int) -> list[slice]:
     """Slices of the time steps that are handled together: few enough to stay in a CPU's cache."""
     size = min(50, max(10, 1400 // batch_size))
     return [slice(start, min(start + size, n_steps)) for start in range(0, n_steps, size)]
 
 
-def run_block(currents, inputs, start, noise, alpha, w_ih, w_hh, b_hh):
-    """The recurrence from currents[0] over inputs (n, B, I), into currents[1:]; (n + 1, B, N)."""
+def run_block(currents, inputs, weights, alpha, noise=None, start=0) -> None:
+    """The recurrence from currents[0] over inputs (n, B, I), into currents[1:]; (n + 1, B, N).
+
+    weights: (W_in, W, b); noise: a `Noise`, asked for the steps from `start` on, or None.
+    """
+    w_ih, w_hh, b_hh = weights
     drive = currents[1:]
     torch.matmul(inputs, w_ih.t(), out=drive)
     drive.add_(b_hh).mul_(alpha)
     if noise is not None:
-        noise(drive, start)
+        noise.add(drive, start)
     for k in range(len(drive)):
         advance(drive[k], currents[k], w_hh, alpha)
 
 
+def unroll(inputs: Tensor, state: Tensor, weights, alpha: float, noise=None) -> Tensor:
+    """Currents (T + 1, B, N) of a run from `state` (B, N) over inputs (T, B, I)."""
+    currents = state.new_empty(len(inputs) + 1, *state.shape)
+    currents[0] = state
+    for block in blocks(*inputs.shape[:2]):
+        own = currents[block.start : block.stop + 1]
+        run_block(own, inputs[block], weights, alpha, noise, block.start)
+    return currents
+
+
+def adjoint(currents, grad_outputs, grad_states, w_hh, w_ho, alpha) -> Iterator:
+    """delta_t = dL/dx_t, backwards in time, a block of n steps at a time.
+
+        delta_t = (1 - alpha) delta_{t+1} + [x_t > 0] (alpha W' delta_{t+1} + W_out' g_t) + s_t
+
+    currents (T + 1, B, N) as of `unroll`; g = grad_outputs = dL/dz (T, B, O); s = grad_states
+    (T, B, N), the part of dL/dx that does not go through z, or None.
+    Yields (slice of the steps, deltas (n, B, N), rates r_{t-1} and r_t (n + 1, B, N)).
+    """
+    delta = torch.zeros_like(currents[0])
+    for block in reversed(blocks(*grad_outputs.shape[:2])):
+        rates = currents[block.start : block.stop + 1].relu()
+        active = rates[1:].sign()
+        deltas = grad_outputs[block] @ w_ho
+        for k in reversed(range(len(deltas))):
+            deltas[k].addmm_(delta, w_hh, alpha=alpha).mul_(active[k]).add_(delta, alpha=1 - alpha)
+            if grad_states is not None:
+                deltas[k].add_(grad_states[block.start + k])
+            delta = deltas[k]
+        yield block, deltas, rates
+
+
 class Sequence(torch.autograd.Function):
-    """The recurrence over a whole sequence, with its gradient in closed form.
+    """The recurrence over a whole sequence; its gradient is the adjoint recurrence.
 
-    Autograd would record every step. Here the currents x are the only thing kept, and the backward
-    pass runs the adjoint recurrence, with delta_t = dL/dx_t and g_t = dL/dz_t:
+    Autograd would record every step. Here the currents x are the only thing kept:
 
-        delta_t = (1 - alpha) delta_{t+1} + [x_t > 0] * (alpha W' delta_{t+1} + W_out' g_t)
         dL/dW = alpha sum_t delta_t r'_{t-1}     dL/dW_in = alpha sum_t delta_t u'_t     and so on.
-
-    All tensors are time-major: inputs (T, B, I), currents (T, B, N), outputs (T, B, O).
-    noise: a function (currents, start) that adds the noise of the steps from `start` on, or None.
-    products: the dtypes in which the products with W are taken, forward and backward; the currents
-    and the gradient keep their own.
-    recompute: keep one x a block and run each block again, with the same noise, in the backward
-    pass; no currents are returned then.
     """
 
     @staticmethod
-    def forward(
-        ctx, inputs, state, noise, alpha, products, recompute, w_ih, w_hh, b_hh, w_ho, b_ho
-    ):
-        packed, parts = pack(w_hh.to(products[0])), blocks(*inputs.shape[:2])
-        n_kept = len(parts) if recompute else len(inputs) + 1
-        kept = state.new_empty(n_kept, *state.shape)  # x before each block, or x_0 ... x_T
-        currents = state.new_empty(parts[0].stop + 1, *state.shape) if recompute else None
-        outputs = state.new_empty(*inputs.shape[:2], w_ho.shape[0])  # (T, B, O)
-        for i, block in enumerate(parts):
-            if recompute:
-                kept[i] = state
-                currents = currents[: block.stop - block.start + 1]
-            else:
-                currents = kept[block.start : block.stop + 1]
-            currents[0] = state
-            run_block(currents, inputs[block], block.start, noise, alpha, w_ih, packed, b_hh)
-            outputs[block] = currents[1:].relu() @ w_ho.t() + b_ho
-            state = currents[-1]
-        ctx.noise, ctx.alpha, ctx.products, ctx.recompute = noise, alpha, products, recompute
-        ctx.save_for_backward(inputs, kept, w_ih, w_hh, b_hh, w_ho)
+    def forward(ctx, inputs, state, noise, alpha, w_ih, w_hh, b_hh, w_ho, b_ho):
+        currents = unroll(inputs, state, (w_ih, w_hh, b_hh), alpha, noise)
+        outputs = currents.new_empty(*inputs.shape[:2], len(b_ho))
+        for block in blocks(*inputs.shape[:2]):
+            states = currents[block.start + 1 : block.stop + 1]
+            outputs[block] = states.relu() @ w_ho.t() + b_ho
+        ctx.alpha = alpha
+        ctx.save_for_backward(inputs, currents, w_ih, w_hh, w_ho)
         ctx.set_materialize_grads(False)
-        return outputs, None if recompute else kept[1:]
+        return outputs, currents[1:]
 
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx, grad_outputs, grad_states):
-        inputs, kept, w_ih, w_hh, b_hh, w_ho = ctx.saved_tensors
-        alpha, parts = ctx.alpha, blocks(*inputs.shape[:2])
-        packed, back = pack(w_hh.to(ctx.products[0])), pack(w_hh.t().to(ctx.products[1]))
+        inputs, currents, w_ih, w_hh, w_ho = ctx.saved_tensors
+        alpha = ctx.alpha
         if grad_outputs is None:
-            grad_outputs = inputs.new_zeros(*inputs.shape[:2], w_ho.shape[0])
+            grad_outputs = inputs.new_zeros(*inputs.shape[:2], len(w_ho))
         grad_inputs = torch.empty_like(inputs) if ctx.needs_input_grad[0] else None
-        d_ih, d_b, d_ho = (torch.zeros_like(parameter) for parameter in (w_ih, b_hh, w_ho))
-        d_hh = torch.zeros_like(w_hh)
-        delta = torch.zeros_like(kept[0])  # dL/dx_{t+1}, (B, N)
-        for i, block in reversed(list(enumerate(parts))):
-            n_steps = block.stop - block.start
-            if ctx.recompute:
-                currents = kept.new_empty(n_steps + 1, *delta.shape)
-                currents[0] = kept[i]
-                run_block(
-                    currents, inputs[block], block.start, ctx.noise, alpha, w_ih, packed, b_hh
-                )
-            else:
-                currents = kept[block.start : block.stop + 1]
-            rates = currents.relu()  # r_{t-1} and r_t of the block
-            active = rates[1:].sign()
-            deltas = grad_outputs[block] @ w_ho  # (block, B, N)
-            for k in reversed(range(n_steps)):
-                add_product(deltas[k], delta, back, alpha)
-                deltas[k].mul_(active[k]).add_(delta, alpha=1 - alpha)
-                if grad_states is not None:
-                    deltas[k].add_(grad_states[block.start + k])
-                delta = deltas[k]
+        d_ih, d_hh, d_ho = (torch.zeros_like(weights) for weights in (w_ih, w_hh, w_ho))
+        d_b = w_hh.new_zeros(len(w_hh))
+        parts = adjoint(currents, grad_outputs, grad_states, w_hh, w_ho, alpha)
+        for block, deltas, rates in parts:
             flat = deltas.flatten(0, 1)
-            before = rates[:-1].flatten(0, 1).to(ctx.products[1])
-            add_product(d_hh, flat.t(), pack(before.t()), alpha)
-            d_ih.t().addmm_(inputs[block].flatten(0, 1).t(), flat, alpha=alpha)
+            d_hh.addmm_(flat.t(), rates[:-1].flatten(0, 1), alpha=alpha)
+            d_ih.addmm_(flat.t(), inputs[block].flatten(0, 1), alpha=alpha)
             d_ho.addmm_(grad_outputs[block].flatten(0, 1).t(), rates[1:].flatten(0, 1))
             d_b.add_(flat.sum(0), alpha=alpha)
+            delta = deltas[0]  # dL/dx_1 in the end
             if grad_inputs is not None:
                 torch.matmul(deltas, w_ih, out=grad_inputs[block]).mul_(alpha)
         d_state = None
         if ctx.needs_input_grad[1]:
-            d_state = add_product(torch.zeros_like(delta), delta, back, alpha) * (kept[0] > 0)
-            d_state = d_state.add_(delta, alpha=1 - alpha)
-        d_bo = grad_outputs.sum((0, 1))
-        return grad_inputs, d_state, None, None, None, None, d_ih, d_hh, d_b, d_ho, d_bo
+            d_state = alpha * (delta @ w_hh) * (currents[0] > 0) + (1 - alpha) * delta
+        return grad_inputs, d_state, None, None, d_ih, d_hh, d_b, d_ho, grad_outputs.sum((0, 1))

@@ -13,19 +13,20 @@ Shapes: B trials, T time steps. Everything is a tensor in, a tensor out.
 import math
 
 import torch
+from torch import Tensor
 
 
-def context_cue(period, cue_constant):
+def context_cue(period, cue_constant: float):
     """The cue that stands for a period [s] (a number or a tensor): cue_constant [s] / period."""
     return cue_constant / period
 
 
-def cue_input(cues, onsets, n_steps):
+def cue_input(cues: Tensor, onsets: Tensor, n_steps: int) -> Tensor:
     """The cue over time: `cues` (B,) from sample `onsets` (B,) on, 0 before -> (B, T)."""
     return cues[:, None] * (torch.arange(n_steps) >= onsets[:, None])
 
 
-def click_input(periods, onsets, n_steps, dt, click_width, click_seconds):
+def click_input(periods, onsets, n_steps, dt, click_width, click_seconds) -> Tensor:
     """Pulses of height 1, `click_width` [s] wide, one a period, the first at the onset -> (B, T).
 
     periods (B,) [s]; onsets (B,) [samples]; clicks start less than `click_seconds` (B,) or a number
@@ -42,14 +43,14 @@ def click_input(periods, onsets, n_steps, dt, click_width, click_seconds):
     return (on & given).float()
 
 
-def target_output(periods, onsets, n_steps, dt):
+def target_output(periods: Tensor, onsets: Tensor, n_steps: int, dt: float) -> Tensor:
     """The beat to produce: (1 + cos(2 pi (t - T0) / period)) / 2 from T0 on -> (B, T)."""
     since_onset = torch.arange(n_steps) - onsets[:, None]  # (B, T) [samples]
     phase = 2 * math.pi * dt * since_onset.double() / periods[:, None].double()
     return ((1 + torch.cos(phase)) / 2 * (since_onset >= 0)).float()
 
 
-def make_trials(periods, onsets, trial_seconds, click_seconds, dt, task):
+def make_trials(periods, onsets, trial_seconds, click_seconds, dt, task) -> tuple[Tensor, Tensor]:
     """Trials of the task: inputs (B, T, 2) (clicks, cue) and target (B, T, 1).
 
     periods (B,) [s]; onsets (B,) [s], moved to the nearest sample; trial_seconds [s];
@@ -57,27 +58,28 @@ def make_trials(periods, onsets, trial_seconds, click_seconds, dt, task):
     """
     n_steps = round(trial_seconds / dt)
     onsets = torch.round(onsets.double() / dt).long()
-    clicks = click_input(periods, onsets, n_steps, dt, task["click_width"], click_seconds)
-    cue = cue_input(context_cue(periods, task["cue_constant"]), onsets, n_steps)
+    clicks = click_input(periods, onsets, n_steps, dt, task.click_width, click_seconds)
+    cue = cue_input(context_cue(periods, task.cue_constant), onsets, n_steps)
     target = target_output(periods, onsets, n_steps, dt)
     return torch.stack([clicks, cue], dim=-1).float(), target[..., None]
 
 
 def draw_trials(
-    periods, batch_size, trial_seconds, click_seconds, silent_periods, dt, task, generator
-):
-    """A batch of random trials: (inputs (B, T, 2), target (B, T, 1), periods (B,)).
+    periods: list[float],
+    batch_size: int,
+    trial_seconds: float,
+    click_seconds: float,
+    dt: float,
+    task,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """A batch of random trials: inputs (B, T, 2) and target (B, T, 1).
 
     Every period comes equally often (to within one trial), in random order; onsets are uniform in
-    0..task["max_onset"]. Clicks last for click_seconds [s], and longer where the silence would
-    exceed silent_periods periods: a beat that is a little off slips by whole cycles in a longer
-    one, and then the output that costs least is no beat at all.
+    0..task.max_onset; clicks last for click_seconds from the onset on, all times in [s].
     """
     order = torch.randperm(len(periods), generator=generator)
     rows = order.repeat(-(-batch_size // len(periods)))[:batch_size]
     drawn = torch.tensor(periods, dtype=torch.float64)[rows]
-    onsets = task["max_onset"] * torch.rand(batch_size, generator=generator)
-    click_end = trial_seconds - task["max_onset"] - silent_periods * drawn
-    click_seconds = click_end.clamp(min=click_seconds)
-    inputs, target = make_trials(drawn, onsets, trial_seconds, click_seconds, dt, task)
-    return inputs, target, drawn
+    onsets = task.max_onset * torch.rand(batch_size, generator=generator)
+    return make_trials(drawn, onsets, trial_seconds, click_seconds, dt, task)

@@ -1,0 +1,54 @@
+"""The state of a training run, from which it goes on as if it had never been stopped."""
+
+from dataclasses import dataclass, field
+
+import torch
+
+from zrnn.network import checkpoints
+from zrnn.training.descent import ADAM_BETAS
+
+PARTS = "descent", "refinement", "calibration", "done"
+
+
+@dataclass
+class TrainingRun:
+    """A network on its way.
+
+    part: which of PARTS comes next; generator: of weights and batches; noise: of the recurrent and
+    input noise; losses: one an update; log: rows of the log; seconds: spent so far.
+    """
+
+    model: torch.nn.Module
+    generator: torch.Generator
+    noise: torch.Generator
+    part: str = PARTS[0]
+    losses: list[float] = field(default_factory=list)
+    log: list[dict] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def __post_init__(self):
+        self.optimizer = torch.optim.Adam(self.model.parameters(), betas=ADAM_BETAS)
+
+    def save(self, path, config: dict, device: str) -> None:
+        """Everything from which `restore` makes the same run again."""
+        checkpoints.save_checkpoint(
+            path,
+            self.model,
+            config=config,
+            device=device,
+            part=self.part,
+            losses=self.losses,
+            log=self.log,
+            seconds=self.seconds,
+            optimizer=self.optimizer.state_dict(),
+            generators=[self.generator.get_state(), self.noise.get_state()],
+        )
+
+    def restore(self, saved: dict) -> None:
+        """Go on from where `saved`, the content of such a file, stopped."""
+        self.model.load_state_dict(saved["state_dict"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.generator.set_state(saved["generators"][0])
+        self.noise.set_state(saved["generators"][1])
+        self.part, self.losses, self.log = saved["part"], saved["losses"], saved["log"]
+        self.seconds = saved["seconds"]
