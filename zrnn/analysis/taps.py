@@ -82,9 +82,7 @@ def asynchronies(taps: np.ndarray, clicks: np.ndarray, period: float) -> np.ndar
     return np.where(np.abs(apart) <= period / 2, apart, np.nan)
 
 
-def describe_beat(
-    taps: np.ndarray, n_steps: int, dt: float, period: float | None = None
-) -> Beat:
+def describe_beat(taps: np.ndarray, n_steps: int, dt: float, period: float | None = None) -> Beat:
     """The `Beat` of a run of n_steps with taps (K,) [samples], as `find_taps` finds them.
 
     period [s]: what was asked for; a median ITI nearer to half or twice its tempo is no beat.
