@@ -23,8 +23,8 @@ class Row:
     """One period [s] under one condition, over several runs with different noise.
 
     beats: how many of the runs make a beat; missed, extra: sums over the runs.
-    mean_iti, sd_iti [s], cv and error (of the mean ITI, a share of the period): means over the runs,
-    NaN where one has no ITIs.
+    mean_iti, sd_iti [s], cv and error (of the mean ITI, a share of the period): means over the
+    runs, NaN where one has no ITIs.
     adrift, adrift_sd: how many beats a run is behind a metronome at its end, mean and SD over the
     runs; the metronome starts with the first tap in silence.
     asynchrony [s]: tap minus click, mean over the clicks of the last second of clicks, and
