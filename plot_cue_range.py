@@ -19,7 +19,6 @@ from models import load_network
 from zrnn.analysis import taps as tapping
 from zrnn.network import drive as driving
 from zrnn.network import task
-from zrnn.workshop.errors import UserError
 from zrnn.workshop import command_line, configuration, files
 
 matplotlib.use("Agg")
