@@ -1,5 +1,9 @@
-"""Whatever is given as flags, YAML, checkpoint, place or name is a configuration or one refusal."""
+"""Whatever is given as flags, YAML, checkpoint, place or name is usable, or refused in few words.
 
+EXAMPLES: how many of each are tried; make torture tries more.
+"""
+
+import os
 from pathlib import Path
 
 import torch
@@ -7,7 +11,9 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from zrnn.workshop import checks, configuration, schema
+import models
+from zrnn.network import checkpoints
+from zrnn.workshop import checks, configuration, files, schema
 from zrnn.workshop.configuration import load
 from zrnn.workshop.errors import UserError
 from zrnn.workshop.schema import KEYS
@@ -28,7 +34,12 @@ JUNK = st.one_of(
     st.floats(0.001, 1),
 )
 NAMES = st.one_of(st.sampled_from(sorted(KEYS)), st.text(max_size=12))
-REPEATED = dict(derandomize=True, deadline=None, max_examples=100)
+REPEATED = dict(
+    derandomize=True,
+    deadline=None,
+    max_examples=int(os.environ.get("EXAMPLES", 100)),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 
 def loads_or_is_refused(*args, **kwargs):
@@ -77,7 +88,7 @@ SECTIONS = st.dictionaries(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], **REPEATED)
+@settings(**REPEATED)
 @given(st.one_of(TREES.map(yaml.dump), SECTIONS.map(yaml.dump), st.text(), st.binary()))
 @example("[" * 3000)
 @example("a: &a {b: *a}")
@@ -105,3 +116,58 @@ def test_any_places(one, other, path, another):
     loads_or_is_refused(flags={one: path, other: another})
     loads_or_is_refused(config_path=path)
     loads_or_is_refused(name=path)
+
+
+@settings(**REPEATED)
+@given(PATHS)
+def test_any_place_for_a_file(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    for check in (files.check_file, lambda path: files.check_folder(path, ["*.csv"])):
+        try:
+            check(path)
+        except UserError as error:
+            assert "\n" not in str(error) and len(str(error)) < 400
+        assert not list(tmp_path.iterdir())
+
+
+SMALL = models.build_model(**load(flags={"model.hidden_dim": 6}).model.model_dump())
+TENSORS = st.sampled_from(
+    [
+        torch.tensor(float("nan")),
+        torch.full((6, 6), float("inf")),
+        torch.zeros(6, 6, dtype=int),
+        torch.zeros(6, 6, dtype=torch.complex64),
+        torch.zeros(6, 6).to_sparse(),
+        torch.zeros(7, 7),
+        torch.zeros(6, 6, dtype=torch.float64),
+        torch.zeros(0),
+        torch.zeros(6, 6, dtype=bool),
+    ]
+)
+
+
+@settings(**REPEATED)
+@given(
+    st.dictionaries(
+        st.sampled_from([*SMALL.state_dict(), "b_ih", "other"]), TENSORS | TREES, max_size=2
+    ),
+    st.dictionaries(st.sampled_from([*SMALL.arguments, "other"]), JUNK, max_size=2),
+    st.dictionaries(st.sampled_from(["model_type", "arguments", "state_dict"]), TREES, max_size=1),
+    st.sets(st.sampled_from(sorted(SMALL.arguments)), max_size=1),
+    st.sampled_from([None, None, None, 0, 10, 1000, 3000]),
+)
+def test_any_checkpoint(tmp_path, weights, arguments, parts, missing, cut):
+    path = tmp_path / "network.pth"
+    state = SMALL.state_dict() | weights
+    arguments = {k: v for k, v in (SMALL.arguments | arguments).items() if k not in missing}
+    content = {"model_type": "ZemlianovaRNN", "arguments": arguments, "state_dict": state}
+    torch.save(content | parts, path)
+    if cut is not None:
+        path.write_bytes(path.read_bytes()[:cut])
+    try:
+        model = models.load_network(path)
+    except UserError as error:
+        assert str(path) in str(error) or "checkpoint" in str(error)
+    else:
+        assert all(weight.isfinite().all() for weight in model.state_dict().values())
+        assert checkpoints.read_checkpoint(path)[1]["model_type"] in models.MODELS

@@ -156,7 +156,6 @@ def test_all_that_is_wrong_is_said_at_once():
         ("training: {periods: [-0.5]}", "above 0"),
         ("training: {periods: [0.015]}", "two clicks"),
         ("training: {periods: [0.5, 0.5]}", "each period once"),
-        ("training: {periods: [0.5001, 0.5002]}", "1 ms apart"),
         ("training: {stage_dt: [0.01]}", "use training.dt"),
         ("training: {products: float32, mirrored_noise: true}", "leave it out"),
         ("training: {log_path: best_model.pth}", "not the place of training.save_path"),

@@ -104,8 +104,8 @@ def _timing(config, training):
             f"training.periods has {min(own.periods):g} s; allowed: at least two clicks of "
             f"task.click_width, {2 * task.click_width:g} s"
         )
-    if len({round(period, 3) for period in own.periods}) < len(own.periods):
-        found.append(f"training.periods is {own.periods}; allowed: each period once, 1 ms apart")
+    if len(set(own.periods)) < len(own.periods):
+        found.append(f"training.periods is {own.periods}; allowed: each period once")
     if training:
         found += _trials(model, task, own)
     runs = [(f"{s}.{k}", config[s][k]) for s, k in (name.split(".") for name in KEYS)]

@@ -3,6 +3,7 @@
 The only reader of config.yaml. `schema` says what keys there are, `checks` what goes together.
 """
 
+import math
 import reprlib
 import sys
 from pathlib import Path
@@ -131,6 +132,18 @@ def _validated(flat, sources=None) -> Config:
         may_be = checks.allowed(KEYS[key].annotation, KEYS[key].metadata)
         lines.append(f"{where}{key} is {_short(flat[key])}; allowed: {may_be}")
     _refuse(lines)
+
+
+def checked_arguments(arguments: dict) -> dict:
+    """What a checkpoint says of its network, checked, and with the defaults of keys that it lacks.
+
+    arguments: {key of the model section, or another name: value}. Raises UserError.
+    """
+    flat = {f"model.{key}": value for key, value in arguments.items() if f"model.{key}" in KEYS}
+    model = _validated(flat, dict.fromkeys(flat, "checkpoint")).model
+    others = {key: value for key, value in arguments.items() if f"model.{key}" not in KEYS}
+    numbers = {k: v for k, v in others.items() if isinstance(v, float) and math.isfinite(v)}
+    return {**dict(model), **{str(key): value for key, value in numbers.items()}}
 
 
 def _resolved(config, training=True) -> Config:
