@@ -159,6 +159,22 @@ def test_nohup_is_respected(script):
     assert process.wait() == 143
 
 
+@pytest.mark.parametrize(
+    "flags, environment, words",
+    [
+        ("--model.hidden_dim 20000 --training.batch_size 100000", {}, "TB of memory, free: "),
+        ("--model.hidden_dim 20", {"WORLD_SIZE": "2"}, "start with torchrun"),
+        ("--model.hidden_dim 20", {"WORLD_SIZE": "two", "RANK": "0"}, "start with torchrun"),
+    ],
+)
+def test_a_training_that_cannot_start_is_refused(tmp_path, flags, environment, words):
+    command = [sys.executable, HOME / "train.py", *flags.split()]
+    environment = os.environ | environment
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
 FIGURE = """
 import sys
 sys.path.insert(0, {home!r})

@@ -167,6 +167,8 @@ def test_all_that_is_wrong_is_said_at_once():
         ("drive: {keep_seconds: 0.001}", "twice the longest"),
         ("drive: {extra_decay: 0.1}", "unknown key drive.extra_decay"),  # it used to loop for ever
         ("drive: {keep_seconds: 1e5}\nmodel: {dt: 1e-3}", "10000000 steps"),
+        ("fig1: {window_seconds: 1e-5}", "1 to 10000000 steps"),
+        ("cue_range: {keep_seconds: 0.001}", "at least 1"),
         ("cue_range: {cues: [1, 0.1]}", "the lower one first"),
         ("fig5: {times: [1e5]}", "10000000 steps"),
         ("training: {save_path: ' '}", "a path"),

@@ -108,13 +108,6 @@ def _timing(config, training):
         found.append(f"training.periods is {own.periods}; allowed: each period once")
     if training:
         found += _trials(model, task, own)
-    runs = [(f"{s}.{k}", config[s][k]) for s, k in (name.split(".") for name in KEYS)]
-    runs = [(name, value) for name, value in runs if name.endswith("_seconds")]
-    for name, seconds in [*runs, *(("fig5.times", t) for t in config.fig5.times)]:
-        counted = training or not name.startswith("training.")
-        if counted and name != "training.save_seconds" and seconds / model.dt > MAX_STEPS:
-            most = MAX_STEPS * model.dt
-            found.append(f"{name} is {seconds:g} s; allowed: at most {MAX_STEPS} steps, {most:g} s")
     if drive.onset > drive.discard_seconds:
         found.append(
             f"drive.onset is {drive.onset:g} s; allowed: at most drive.discard_seconds, "
@@ -125,10 +118,27 @@ def _timing(config, training):
             f"drive.keep_seconds is {drive.keep_seconds:g} s; allowed: at least twice the longest "
             f"of training.periods, {2 * max(own.periods):g} s"
         )
+    found += _runs(config, training)
     ranges = [("cue_range.cues", config.cue_range.cues)]
     for name, (low, high) in [*ranges, ("bifurcation.cues", config.bifurcation.cues)]:
         if low >= high:
             found.append(f"{name} is [{low:g}, {high:g}]; allowed: the lower one first")
+    return found
+
+
+def _runs(config, training):
+    """Runs of less than one step, or of more than anybody means."""
+    found, dt = [], config.model.dt
+    runs = [(name, config[s][k]) for name in KEYS for s, k in [name.split(".")]]
+    runs = [(name, value) for name, value in runs if name.endswith("_seconds")]
+    runs += [("fig5.times", value) for value in config.fig5.times]
+    for name, seconds in runs:
+        counted = name != "training.save_seconds" and (training or not name.startswith("training."))
+        if counted and (seconds / dt > MAX_STEPS or 0 < seconds < dt):
+            found.append(
+                f"{name} is {seconds:g} s; allowed: 1 to {MAX_STEPS} steps, {dt:g} to "
+                f"{MAX_STEPS * dt:g} s"
+            )
     return found
 
 
@@ -218,10 +228,12 @@ def _places(config):
 
 
 def training_bytes(config: Config) -> int:
-    """Memory [bytes] that the descent needs at most, roughly."""
-    n, training = config.model.hidden_dim, config.training
-    weights = (
-        10 * n * n
-    )  # W, its gradient, Adam's two means, signs, |W|, and what they pass through
-    steps = math.ceil(training.trial_seconds / training.dt)
-    return 4 * (weights + 3 * training.batch_size * steps * n)
+    """Memory [bytes] that a training needs, roughly: the more of its descent and its judgement."""
+    n, training, check = config.model.hidden_dim, config.training, config.check
+    weights = 10 * n * n  # W, its gradient, Adam's two means, signs, |W|, and what is on the way
+    descent = 3 * training.batch_size * math.ceil(training.trial_seconds / training.dt) * n
+    runs = 2 * check.noise_runs * len(training.periods)
+    runs = (runs + check.untrained_periods * check.untrained_runs) * check.enable
+    seconds = config.drive.discard_seconds + config.drive.keep_seconds
+    judgement = runs * 4 * math.ceil(seconds / config.model.dt)  # inputs, two of them, and outputs
+    return 4 * (weights + max(descent, judgement))

@@ -227,7 +227,7 @@ class CueRange(Section):
         [0.05, 1.3], "range of the cues, below and above the trained 0.2 to 0.8"
     )
     n_cues: Whole = key(126, "number of cues, evenly spaced", ge=2, le=10_000)
-    keep_seconds: Seconds = key(20.0, "[s] kept of each run, after drive.discard_seconds")
+    keep_seconds: Seconds = key(20.0, "[s] kept of each run, after drive.discard_seconds", ge=1)
 
 
 class Bifurcation(Section):
@@ -243,7 +243,7 @@ class Groups(Section):
 
     folder: Path = key("groups_plotting", "where pictures and numbers of groups and lesions go")
     lesion_seconds: Seconds = key(
-        6.0, "[s] kept of each run with a lesion, after drive.discard_seconds"
+        6.0, "[s] kept of each run with a lesion, after drive.discard_seconds", ge=1
     )
     draws: Whole = key(3, "runs of each lesion; what is random in it is drawn anew", ge=1, le=1000)
     seed: Whole = seed_key("of the draws and of the recurrent noise")
