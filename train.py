@@ -30,7 +30,7 @@ from zrnn.training import sharing
 from zrnn.training.recipe import Row, train
 from zrnn.training.refinement import LostBeat
 from zrnn.training.state import TrainingRun
-from zrnn.workshop import command_line, configuration, figures, files
+from zrnn.workshop import checks, command_line, configuration, figures, files
 from zrnn.workshop.errors import UserError
 from zrnn.workshop.provenance import provenance
 
@@ -70,15 +70,14 @@ def state_path(config):
     return Path(f"{config.training.save_path}.state")
 
 
-def check_places(config, resume, overwrite):
-    """Raises UserError unless the run can write where it will, and may."""
-    save_path, log_path = Path(config.training.save_path), Path(config.training.log_path)
-    pictures = Path(config.plotting.folder) / "Period.png"
-    if len({path.resolve() for path in (save_path, log_path, state_path(config))}) < 3:
-        raise UserError(f"training.log_path is {log_path}; allowed: not that of the network")
-    if save_path.resolve() in (pictures.parent.resolve(), *pictures.parent.resolve().parents):
-        raise UserError(f"plotting.folder is {pictures.parent}; allowed: not below {save_path}")
-    for path in (save_path, log_path, pictures):
+def check_room(config, resume, overwrite):
+    """Raises UserError unless the run fits the memory, can write where it will, and may."""
+    files.check_memory(
+        checks.training_bytes(config),
+        "smaller with training.batch_size, model.hidden_dim or check.noise_runs",
+    )
+    save_path, pictures = Path(config.training.save_path), Path(config.plotting.folder)
+    for path in (save_path, config.training.log_path, pictures / "Period.png"):
         files.check_file(path)
     if save_path.exists() and not (overwrite or resume):
         raise UserError(
@@ -201,7 +200,9 @@ def main(config_path=None, device="auto", resume=False, overwrite=False, name=No
     device = pick_device(device)
     config, saved = starting_point(config_path, flags, name, resume)
     training, save_path = config.training, Path(config.training.save_path)
-    check_places(config, resume, overwrite)
+    check_room(config, resume, overwrite)
+    if ranks[0] == 0:
+        print(configuration.changes_text(config))
     made_by = provenance() | {"device": str(device), "threads": torch.get_num_threads()}
     made_by["processes"] = ranks[1]
     about = dict(config=configuration.plain(config), seed=training.seed, made_by=made_by)
