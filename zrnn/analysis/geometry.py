@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from sklearn.decomposition import PCA
 
+TAP_PHASE = 0.2  # [cycles] tap units peak within this of the tap
+
 
 def normalise_rates(states):
     """Firing rates max(x, 0) of currents (T, N), each unit stretched to 0..1 over the run.
@@ -75,7 +77,7 @@ def peak_phases(states, taps):
     return cycle.argmax(axis=0) / len(cycle)
 
 
-def tap_units(phases, tap_phase):
+def tap_units(phases, tap_phase=TAP_PHASE):
     """Which units peak within tap_phase of a cycle around the tap: (N,) of bool."""
     return np.minimum(phases, 1 - phases) < tap_phase
 
