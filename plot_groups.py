@@ -84,7 +84,9 @@ def draw_groups(found):
     for row, top in zip(axes[1:], highest[1:], strict=True):
         row[0].set_ylim(0, 1.5 * top)  # room for the legend
     labels = "peak phase [% of type]\nfilled: by rate; line: units", "mean rate of the group"
-    for row, label in zip(axes, (*labels, "mean rate;\nI split by shape of its cycle"), strict=False):
+    for row, label in zip(
+        axes, (*labels, "mean rate;\nI split by shape of its cycle"), strict=False
+    ):
         row[0].set_ylabel(label)
     axes[0, 0].set_xlim(-0.5, 0.5)
     return figure
@@ -162,10 +164,15 @@ def draw_lesions(rows, periods):
             drawn = panel.imshow(image, cmap="PuOr", vmin=-SATURATED, vmax=SATURATED, aspect="auto")
             panel.hlines(np.arange(1, len(names)) - 0.5, -0.5, len(periods) - 0.5, "white", lw=1.5)
             panel.set_title(f"{kind}: {how}", fontsize=10)
-        line[0].set_yticks(range(len(names)), [f"{name} ({n})" for name, n in names])
+        # "silent" alone would read as what the network then is
+        labels = [f"{g} units ({n})" if g == groups.SILENT else f"{g} ({n})" for g, n in names]
+        line[0].set_yticks(range(len(names)), labels)
         line[0].set_xticks(range(len(periods)), [figures.label_of(p, periods) for p in periods])
     bar = figure.colorbar(drawn, ax=axes, shrink=0.6, extend="both", pad=0.01)
-    bar.set_label("error of the mean ITI [%]; in a cell it comes first, then the CV [%]")
+    bar.set_label(
+        "error of the mean ITI [%]\n"
+        "in a cell: error, CV [%] (runs that beat, where not all do); grey: no beat"
+    )
     return figure
 
 

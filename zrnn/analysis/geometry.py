@@ -41,6 +41,11 @@ def cycle_lengths(steps, taps):
     return np.add.reduceat(steps[taps[0] + 1 : taps[-1] + 1], taps[:-1] - taps[0])
 
 
+def closed_length(cycle):
+    """Length of the closed path through the points of a cycle (P, N)."""
+    return np.linalg.norm(cycle - np.roll(cycle, 1, axis=0), axis=1).sum()
+
+
 def fit_plane(states, n_components=2):
     """Principal components of states (samples, N): (mean (N,), axes (n_components, N), explained).
 

@@ -27,7 +27,7 @@ CLICK_SECONDS = 2.0  # [s] start of a run, with clicks; not kept
 SHARES = 0.05, 0.1, 0.2, 0.3, 0.5  # of all active units, lost at random
 
 INTACT, LOSS = "intact", "units lost at random"
-GROUP, RANDOM = "group", "as many at random"
+GROUP, RANDOM = "group", "as many of its type at random"
 SILENCED, HELD = "silenced", "held at the mean rate"
 
 
@@ -182,10 +182,10 @@ def _outcome(group, kind, how, n_units, period, beats) -> Outcome:
 
 
 def in_short(outcome: Outcome) -> str:
-    """Error and CV of the ITI [%], how many runs beat where not all do, or why none does."""
+    """Error and CV of the ITI [%] (runs that beat, where not all do), or why none does."""
     if not outcome.beats:
         return outcome.verdict.removeprefix("no beat: ")
-    some = f" {outcome.beats}/{outcome.runs}" if outcome.beats < outcome.runs else ""
+    some = f" ({outcome.beats}/{outcome.runs})" if outcome.beats < outcome.runs else ""
     return f"{100 * outcome.error:+.1f}, {100 * outcome.cv:.1f}{some}"
 
 
@@ -199,4 +199,9 @@ def table(rows: list[Outcome]) -> str:
     lines.append(f"{'lesion':<60}" + "".join(f"{f'{p:g} s':>16}" for p in periods))
     for name, own in gathered.items():
         lines.append(f"{name:<60}" + "".join(f"{in_short(row):>16}" for row in own))
-    return "\n".join([*lines, "error of the mean ITI [%], CV [%]; a word: no beat; n/m: some beat"])
+    return "\n".join(
+        [
+            *lines,
+            "error, CV of the ITI [%] (runs that beat, where not all do); a word: no beat",
+        ]
+    )
