@@ -10,7 +10,6 @@ some 250,000 weights: the smallest change of the weights that mends all of them 
 without noise. `calibrate` makes the mean ITI under recurrent noise T*.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,14 +23,17 @@ from zrnn.workshop.errors import UserError
 
 N_CUES = 16  # spread over the trained range and a little beyond
 BEYOND = 0.04  # of the period, at both ends
-ROW_WEIGHTS = np.array([1.0, 0.1, 0.1])  # of log period, highest and lowest output
+ROW_WEIGHTS = np.array([1.0, 0.2, 0.2])  # of log period, highest and lowest output
 DAMPING = 1e-4  # lambda, as a share of the largest eigenvalue of J J'
-MAX_RESIDUAL = 0.04  # residuals are clipped to this in one step
+MAX_RESIDUALS = np.array([0.04, 0.2, 0.2])  # of them in one step, before they are weighted
+SMALLEST_REACH = 0.05  # the share of these below which no step helps
 MAX_ERROR = 0.3  # a period further off counts as lost
-RUNG = 0.8  # each dt of the ladder is this times the one before
-NEXT_RUNG = 0.03  # worst error of the log periods with which the next rung is tried
+RUNG, SHORTEST_RUNG = 0.7, 0.99  # a dt of the ladder is at least, at most this times the one before
+NEXT_RUNG = 0.02  # worst residual with which the next rung is tried
+MAX_JUMP = 0.06  # and with which it is taken
 REACHED = 0.0015  # and with which the last one is done
-MAX_STEPS = 60  # of Newton's method, in all
+SETTLE_FIRST = 2.0  # [s] from rest onto the cycles
+MAX_STEPS = 100  # of Newton's method, in all
 SETTLE_SECONDS = 0.5  # from where the last cycles were left onto the cycles of the new weights
 N_CYCLES = 3.1  # of the longest period, are measured
 CALIBRATION_ROUNDS = 2
@@ -72,56 +74,78 @@ def look(model, cues, targets, state, settle_seconds=SETTLE_SECONDS) -> tuple[Cy
     return cycles, np.where(np.abs(errors) < MAX_ERROR, errors, np.nan)
 
 
+def residuals(errors, cycles: Cycles) -> np.ndarray:
+    """What Newton's method mends, (B, M): log period, highest and lowest output, weighted."""
+    return ROW_WEIGHTS * np.stack([errors, cycles.high - 1, cycles.low], axis=1)
+
+
 @torch.no_grad()
-def newton_step(model, cues, cycles: Cycles, errors, max_residual=MAX_RESIDUAL) -> None:
-    """Change the weights by the smallest step that mends the errors and the outputs' ranges."""
-    residuals = np.stack([errors, cycles.high - 1, cycles.low], axis=1)
-    residuals = ROW_WEIGHTS * residuals.clip(-max_residual, max_residual)
-    rows = jacobian(model, cues, cycles, ROW_WEIGHTS)
-    gram = (rows @ rows.t()).double()
+def newton_step(model, cues, cycles: Cycles, errors, reach=1.0) -> None:
+    """Change the weights by the smallest step that mends the errors and the outputs' ranges.
+
+    reach: 1 for a full step, in which the residuals are clipped to MAX_RESIDUALS, or less.
+    """
+    limits = reach * ROW_WEIGHTS * MAX_RESIDUALS
+    wanted = residuals(errors, cycles).clip(-limits, limits).ravel()
+    rows = [part.flatten(1) for part in jacobian(model, cues, cycles, ROW_WEIGHTS)]
+    gram = sum(part @ part.t() for part in rows).double()
     gram.diagonal().add_(DAMPING * torch.linalg.eigvalsh(gram)[-1])
-    solved = torch.linalg.solve(gram, torch.as_tensor(residuals.ravel()).to(gram))
-    step = -rows.t().mv(solved.to(rows.dtype))
-    for parameter in (model.w_hh, model.w_ih, model.b_hh):
-        part, step = step[: parameter.numel()], step[parameter.numel() :]
-        parameter.add_(part.view_as(parameter))
+    solved = torch.linalg.solve(gram, torch.as_tensor(wanted).to(gram)).to(rows[0])
+    for parameter, part in zip((model.w_hh, model.w_ih, model.b_hh), rows, strict=True):
+        parameter.sub_((solved @ part).view_as(parameter))
+
+
+def mend(model, cues, targets, cycles: Cycles, errors, reach, shift=0.0):
+    """A Newton step that keeps every beat: new cycles and errors, and the reach for the next.
+
+    Where a beat would be lost, or nothing gets better, the weights go back and the reach is halved.
+    shift (B,): what is added to the errors before. Raises LostBeat.
+    """
+    worst = np.abs(errors + shift).max(), np.abs(residuals(errors + shift, cycles)).max()
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    while reach > SMALLEST_REACH:
+        newton_step(model, cues, cycles, errors + shift, reach)
+        found, new = look(model, cues, targets, cycles.end)
+        now = np.abs(new + shift).max(), np.abs(residuals(new + shift, found)).max()
+        if now[0] < max(worst[0], REACHED) or now[1] < worst[1]:
+            return found, new, min(2 * reach, 1.0)
+        model.load_state_dict(weights)
+        reach /= 2
+    cue = cues[np.abs(residuals(errors + shift, cycles)).max(axis=1).argmax()]
+    raise LostBeat(f"no step helps at dt {1000 * model.dt:.3g} ms, cue {cue:.3g}")
 
 
 def refine(model, periods, cue_constant, final_dt) -> Iterator[Step]:
     """Carry the network from model.dt to final_dt [s], keeping a period at each of many cues.
 
-    At each rung of the ladder Newton steps follow until the worst period is near enough; where a
-    cycle is lost, back to the last weights that had all of them, with a shorter rung or a smaller
-    step. Yields after each look. Raises LostBeat.
+    A shorter dt is tried as soon as all periods are near enough, as much shorter as they bear;
+    then Newton steps follow. Yields after each. Raises LostBeat.
     """
     targets = targets_of(periods)
-    cues, rung, reach, good = cue_constant / targets, RUNG, MAX_RESIDUAL, None
-    state = drive.run(model, drive.constant_cues(cues, round(2.0 / model.dt))).end
+    cues, rung, reach = cue_constant / targets, RUNG, 1.0
+    state = drive.run(model, drive.constant_cues(cues, round(SETTLE_FIRST / model.dt))).end
+    cycles, errors = look(model, cues, targets, state)
+    if np.isnan(errors).any():
+        raise LostBeat(f"the descent left no beat at cue {cues[np.isnan(errors).argmax()]:.3g}")
     for _ in range(MAX_STEPS):
-        cycles, errors = look(model, cues, targets, state)
-        seen = Step(model.dt, errors)
-        yield seen
-        if math.isnan(seen.worst):
-            where = f"at dt {1000 * model.dt:.3g} ms, cue {cues[np.isnan(errors).argmax()]:.3g}"
-            if good is None:
-                raise LostBeat(f"after the descent there is no beat {where}")
-            failed_dt, (weights, model.dt, cycles, errors) = model.dt, good
-            model.load_state_dict(weights)
-            rung, reach = (rung**0.5, reach) if failed_dt < model.dt else (rung, reach / 2)
-            if rung > 0.98 or reach < MAX_RESIDUAL / 16:
-                raise LostBeat(f"refinement lost the beat {where}")
-        else:
-            good = {k: v.clone() for k, v in model.state_dict().items()}, model.dt, cycles, errors
-        state, worst, at_end = cycles.end, np.abs(errors).max(), model.dt <= final_dt
+        yield Step(model.dt, errors)
+        worst, at_end = np.abs(errors).max(), model.dt <= final_dt
         if at_end and worst < REACHED:
             return
-        if not at_end and worst < NEXT_RUNG:
-            model.dt = max(model.dt * rung, final_dt)
+        if at_end or np.abs(residuals(errors, cycles)).max() > NEXT_RUNG:
+            cycles, errors, reach = mend(model, cues, targets, cycles, errors, reach)
+            continue
+        before = model.dt
+        model.dt = max(before * rung, final_dt)
+        found, new = look(model, cues, targets, cycles.end)
+        if np.abs(residuals(new, found)).max() < MAX_JUMP:
+            cycles, errors, rung = found, new, max(rung**1.5, RUNG)
         else:
-            newton_step(model, cues, cycles, errors, reach)
-    raise LostBeat(
-        f"refinement came to no end at dt {1000 * model.dt:.3g} ms: a period is off by {worst:.1%}"
-    )
+            model.dt, rung = before, rung**0.5
+            if rung > SHORTEST_RUNG:
+                lost = cues[np.nan_to_num(np.abs(new), nan=9.0).argmax()]
+                raise LostBeat(f"the beat is lost below dt {1000 * before:.3g} ms, cue {lost:.3g}")
+    raise LostBeat(f"no end at dt {1000 * model.dt:.3g} ms: a period is off by {worst:.1%}")
 
 
 def noise_shift(model, cues, periods, state, noise) -> np.ndarray:
@@ -153,20 +177,19 @@ def calibrate(model, periods, cue_constant, noise) -> Iterator[Step]:
     """
     targets = targets_of(periods)
     cues, shifts = cue_constant / targets, []
-    state = drive.run(model, drive.constant_cues(cues, round(2.0 / model.dt))).end
+    state = drive.run(model, drive.constant_cues(cues, round(SETTLE_FIRST / model.dt))).end
     cycles, errors = look(model, cues, targets, state)
+    reach, degree = 1.0, min(SHIFT_DEGREE, len(set(periods)) - 1)
     for _ in range(CALIBRATION_ROUNDS):
         shifts.append(noise_shift(model, cues, cycles.period, cycles.end, noise))
-        degree = min(SHIFT_DEGREE, len(set(periods)) - 1)
+        if np.isnan(shifts[-1]).any():
+            lost = cues[np.isnan(shifts[-1]).argmax()]
+            raise LostBeat(f"under noise the beat is lost at cue {lost:.3g}")
         fit = np.polyfit(np.log(targets), np.mean(shifts, axis=0), degree)
         shift = np.polyval(fit, np.log(targets))
         for _ in range(MAX_CALIBRATION_STEPS):
             seen = Step(model.dt, errors + shift)
             yield seen
-            if math.isnan(seen.worst):
-                lost = np.isnan(seen.errors).argmax()
-                raise LostBeat(f"calibration lost the beat at cue {cues[lost]:.3g}")
             if seen.worst < REACHED:
                 break
-            newton_step(model, cues, cycles, seen.errors)
-            cycles, errors = look(model, cues, targets, cycles.end)
+            cycles, errors, reach = mend(model, cues, targets, cycles, errors, reach, shift)
