@@ -20,7 +20,7 @@ import torch
 from tqdm import tqdm
 
 from models import load_network
-from zrnn.analysis import judge as behaviour
+from zrnn.analysis import taps as tapping
 from zrnn.network import drive as driving
 from zrnn.network import task
 from zrnn.network.checkpoints import ModelError
@@ -115,7 +115,8 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
         for i, (period, output) in enumerate(
             tqdm(list(zip(periods, outputs, strict=True)), "pictures")
         ):
-            taps, beat = behaviour.find_beat(output, dt, config["taps"])
+            times = tapping.find_taps(output, dt)
+            taps, beat = np.round(times).astype(int), tapping.describe_beat(times, keep, dt)
             names = {
                 "output_file": f"valid_output_{period}.npy",
                 "taps_file": f"peaks_{period}.npy",

@@ -8,13 +8,15 @@ numbers behind it in cue_range_plotting/.
 --device NAME        auto, cpu or cuda
 """
 
+from dataclasses import asdict
+
 import matplotlib
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from models import load_network
-from zrnn.analysis import judge as behaviour
+from zrnn.analysis import taps as tapping
 from zrnn.network import drive as driving
 from zrnn.network import task
 from zrnn.network.checkpoints import ModelError
@@ -41,7 +43,10 @@ def beats_at(model, cues, config):
     driving.drive_network(model, inputs, noise, keep)
     bar.close()
     kept = outputs[discard:].T.cpu().numpy()
-    return [behaviour.find_beat(output, model.dt, config["taps"])[1] for output in kept]
+    return [
+        tapping.describe_beat(tapping.find_taps(output, model.dt), len(output), model.dt)
+        for output in kept
+    ]
 
 
 def draw(cues, beats, trained, cue_constant):
@@ -49,7 +54,7 @@ def draw(cues, beats, trained, cue_constant):
     figure, axes = plt.subplots(
         2, 1, figsize=(9, 7), sharex=True, layout="constrained", height_ratios=[2, 1]
     )
-    beating = np.array([beat.verdict == "beat" for beat in beats])
+    beating = np.array([beat.ok for beat in beats])
     itis = np.array([beat.mean_iti for beat in beats])
     sds = np.array([beat.sd_iti for beat in beats])
     ideal = cue_constant / cues
@@ -94,8 +99,8 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     beats = beats_at(model, cues, config)
 
     figure = draw(cues, beats, config["training"]["periods"], config["task"]["cue_constant"])
-    rows = [dict(cue=float(cue), **beat._asdict()) for cue, beat in zip(cues, beats, strict=True)]
-    print(f"{sum(beat.verdict == 'beat' for beat in beats)} of {len(cues)} cues beat")
+    rows = [dict(cue=float(cue), **asdict(beat)) for cue, beat in zip(cues, beats, strict=True)]
+    print(f"{sum(beat.ok for beat in beats)} of {len(cues)} cues beat")
     files.save_drawings(
         own["folder"], configuration.to_text(config, made_by), {"ITI_against_cue": figure},
         config["plotting"]["format"], {"ITI_against_cue": {"made_by": made_by, "cues": rows}},

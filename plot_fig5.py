@@ -38,13 +38,13 @@ def run(model, cues, start, n_steps):
     return outputs[..., 0].cpu().numpy(), states.cpu().numpy()
 
 
-def initial_condition(model, fig5, taps_config):
+def initial_condition(model, fig5):
     """Every unit ~ U(-1, 1), but all tap units one value ~ U(0, 1) -> (N,), and which those are."""
     dt, rng = model.dt, np.random.default_rng(fig5["seed"])
     outputs, states = run(model, [fig5["tap_cue"]], model.initial_state(1)[0], round(4 / dt))
     half = states.shape[1] // 2  # the first half is the way onto the cycle
     output, states = outputs[0, half:], states[0, half:]
-    taps = tapping.find_taps(output, dt, taps_config["smoothing"], taps_config["prominence"])
+    taps = np.round(tapping.find_taps(output, dt)).astype(int)
     if len(taps) < 2:
         raise ModelError(
             f"fig5.tap_cue is {fig5['tap_cue']}; allowed: a cue at which the network beats"
@@ -94,7 +94,7 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     fig5, dt = config["fig5"], model.dt
     n_points, span = fig5["grid"], fig5["span"]
 
-    start, is_tap = initial_condition(model, fig5, config["taps"])
+    start, is_tap = initial_condition(model, fig5)
     cues = np.linspace(*fig5["plane_cues"], fig5["plane_runs"])
     _, states = run(model, cues, start, round(fig5["plane_seconds"] / dt))
     mean, axes, explained = geometry.fit_plane(states.reshape(-1, states.shape[-1]))

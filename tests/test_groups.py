@@ -148,9 +148,9 @@ def test_lesions_of_the_oscillator_do_what_they_must():
     ]
     beats = lesions.drive_all(model, plan, [0.2], CONFIG)
     intact, silent, without_e, without_i = (own[0] for own in beats)
-    assert intact.verdict == silent.verdict == "beat"
+    assert intact.ok and silent.ok
     assert silent.mean_iti == pytest.approx(intact.mean_iti, rel=0.05)
-    assert without_e.verdict == "no beat: silent" and without_i.verdict == "no beat: runs away"
+    assert without_e.reason == "silent" and without_i.reason == "runs away"
     rows = lesions.outcomes(plan, beats, [0.2])
     assert [row.beats for row in rows] == [1, 1, 0, 0] and np.isnan(rows[2].error)
 

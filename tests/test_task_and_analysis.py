@@ -1,16 +1,14 @@
-"""The task sample by sample; taps and fields on signals and systems with known answers."""
+"""The task sample by sample; lengths and fields on signals and systems with known answers."""
 
 import numpy as np
 import pytest
 import torch
 
 from zrnn.analysis import geometry
-from zrnn.analysis import taps as tapping
 from zrnn.network import task
 from zrnn.workshop import configuration as config
 
 CONFIG = config.load()
-TAPS = CONFIG["taps"]
 
 
 @pytest.mark.parametrize("dt", [0.001, 0.005])
@@ -46,28 +44,6 @@ def test_silence_lasts_at_most_so_many_periods():
         after_last = 4.0 - on[-1].item()
         assert on[-1] - on[0] >= min(0.5, 4.0 - 6 * period) - period
         assert after_last <= min(3.5, 6 * period + 0.1) + period + 0.01
-
-
-def beat_of(output):
-    taps = tapping.find_taps(output, 0.001, TAPS["smoothing"], TAPS["prominence"])
-    return tapping.describe_beat(taps, len(output), 0.001, TAPS["max_cv"], TAPS["min_taps"])
-
-
-@pytest.mark.parametrize("period", [0.08, 0.125, 0.25, 0.5, 1.0])
-def test_a_sine_gives_its_period(period):
-    t = 0.001 * np.arange(20000)
-    beat = beat_of((1 + np.cos(2 * np.pi * t / period)) / 2)
-    assert beat.verdict == "beat" and beat.mean_iti == pytest.approx(period, rel=1e-3)
-    assert beat.missed == beat.extra == 0
-
-
-def test_no_beat_in_flat_noise_or_a_dying_oscillation():
-    t, rng = 0.001 * np.arange(20000), np.random.default_rng(0)
-    assert beat_of(np.full(20000, 0.5)).verdict == "no beat: silent"
-    for size in (0.05, 0.5, 2.0):
-        assert beat_of(rng.normal(0.5, size, 20000)).verdict.startswith("no beat")
-    dying = (1 + np.exp(-t / 3) * np.cos(2 * np.pi * t / 0.25)) / 2
-    assert beat_of(dying).verdict == "no beat: stops"
 
 
 def test_cycle_lengths_and_order():

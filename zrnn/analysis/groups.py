@@ -14,7 +14,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
 from zrnn.analysis import geometry
-from zrnn.analysis import judge as behaviour
+from zrnn.analysis import taps as tapping
 from zrnn.network import drive as driving
 from zrnn.network.checkpoints import ModelError
 
@@ -46,12 +46,14 @@ def record(model, periods, config):
     outputs, states = (torch.stack(kept).cpu().numpy() for kept in (outputs, states))
     recordings = []
     for i, period in enumerate(periods):
-        taps, beat = behaviour.find_beat(outputs[:, i], model.dt, config["taps"])
-        if beat.verdict != "beat":
+        taps = tapping.find_taps(outputs[:, i], model.dt)
+        beat = tapping.describe_beat(taps, len(outputs), model.dt)
+        if not beat.ok:
             raise ModelError(
                 f"at {period:g} s without noise: {beat.verdict}; allowed in groups.periods and as "
                 f"task.cue_constant / fig5.tap_cue: periods at which the network beats"
             )
+        taps = np.round(taps).astype(int)
         cycle = geometry.mean_cycle(np.maximum(states[:, i], 0), taps)
         phases = geometry.peak_phases(states[:, i], taps)
         recordings.append(Recording(period, beat.mean_iti, phases, cycle))

@@ -24,12 +24,6 @@ Finding = namedtuple("Finding", "measure reached bound met")
 CLICKS, REST, UNTRAINED = "clicks, then silence", "cue alone from rest", "never trained"
 
 
-def find_beat(output, dt, taps):
-    """Taps (samples) of an output (T,) and what they make: `taps` is the config's section."""
-    found = tapping.find_taps(output, dt, taps["smoothing"], taps["prominence"])
-    return found, tapping.describe_beat(found, len(output), dt, taps["max_cv"], taps["min_taps"])
-
-
 def untrained_periods(trained, n_periods):
     """n_periods [s] between the shortest and the longest trained one, evenly spaced in their log"""
     return np.geomspace(min(trained), max(trained), n_periods + 2)[1:-1].tolist()
@@ -81,10 +75,11 @@ def measure(model, config, on_step=None):
     drive_network(model, inputs, noise, keep)
     beats, lengths = {}, {}
     for i, (key, output) in enumerate(zip(plan, outputs.T.cpu().numpy(), strict=True)):
-        taps, beat = find_beat(output, model.dt, config["taps"])
+        taps = tapping.find_taps(output, model.dt)
+        beat = tapping.describe_beat(taps, len(output), model.dt, key[1])
         beats.setdefault(key, []).append(beat)
-        after = taps[taps >= n_range]
-        if i < n_clicked and beat.verdict == "beat" and len(after) > 2:
+        after = np.round(taps[taps >= n_range]).astype(int)
+        if i < n_clicked and beat.ok and len(after) > 2:
             own = geometry.cycle_lengths(steps[:, i].cpu().numpy(), after)
             lengths.setdefault(key, []).append((own.mean(), own.std(ddof=1)))
     return [_row(*key, own, lengths.get(key, [])) for key, own in beats.items()]
@@ -96,7 +91,7 @@ def _row(condition, period, beats, lengths):
         for name in ("mean_iti", "sd_iti", "cv")
     )
     missed, extra = sum(beat.missed for beat in beats), sum(beat.extra for beat in beats)
-    n_beats = sum(beat.verdict == "beat" for beat in beats)
+    n_beats = sum(beat.ok for beat in beats)
     return Row(
         condition, period, len(beats), n_beats, mean_iti, sd_iti, cv, mean_iti / period - 1,
         missed, extra,

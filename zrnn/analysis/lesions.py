@@ -6,11 +6,12 @@ here touches the disk. Shapes: N units, K lesions, T time steps.
 
 import copy
 from collections import Counter, namedtuple
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from zrnn.analysis import judge as behaviour
+from zrnn.analysis import taps as tapping
 from zrnn.network import drive as driving
 
 STRONG = 1e3  # current that holds a unit silent: far above any that the network makes
@@ -107,9 +108,9 @@ def drive_all(model, plan, periods, config, on_lesion=None):
 
 
 def _beat(output, dt, config):
-    beat = behaviour.find_beat(output, dt, config["taps"])[1]
+    beat = tapping.describe_beat(tapping.find_taps(output, dt), len(output), dt)
     within = np.abs(output).max() <= config["groups"]["runaway"]  # false where it is NaN
-    return beat if within else beat._replace(verdict="no beat: runs away")
+    return beat if within else replace(beat, ok=False, reason="runs away")
 
 
 def outcomes(plan, beats, periods):
@@ -121,7 +122,7 @@ def outcomes(plan, beats, periods):
             gathered.setdefault(key, []).append(beat)
     result = []
     for key, runs in gathered.items():
-        beating = [beat for beat in runs if beat.verdict == "beat"]
+        beating = [beat for beat in runs if beat.ok]
         error = np.mean([b.mean_iti for b in beating]) / key[-1] - 1 if beating else np.nan
         cv = np.mean([b.cv for b in beating]) if beating else np.nan
         verdict = Counter(beat.verdict for beat in runs).most_common(1)[0][0]

@@ -1,46 +1,97 @@
 """Taps of an output and the beat they make, told by amplitude alone."""
 
-from collections import namedtuple
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
-from scipy.signal import find_peaks
 
-Beat = namedtuple("Beat", "verdict n_taps mean_iti sd_iti cv missed extra")
-
-
-def find_taps(output, dt, smoothing, prominence):
-    """Samples at which the output (T,) taps: its maxima, told by amplitude alone.
-
-    The output is smoothed by a Gaussian of SD `smoothing` [s], the same at every tempo; a tap is a
-    maximum that stands out from both sides by `prominence`. The period asked for plays no part.
-    """
-    if smoothing > 0:
-        output = gaussian_filter1d(np.asarray(output, dtype=float), smoothing / dt, mode="nearest")
-    return find_peaks(output, prominence=prominence)[0]
+HALF_HEIGHT = 0.5  # of the target, which swings between 0 and 1
+HYSTERESIS = 0.1  # the output must go so far beyond half height on both sides of a tap
+MAX_CV = 0.2  # ITIs more irregular than this are no beat
+MIN_TAPS = 4  # fewer taps than this are no beat
 
 
-def describe_beat(taps, n_steps, dt, max_cv, min_taps):
-    """Verdict and statistics of the inter-tap intervals (ITIs) of a run of n_steps.
+@dataclass(frozen=True)
+class Beat:
+    """What the inter-tap intervals (ITIs) of one run make.
 
-    verdict: "beat", or why there is none: "no beat: silent" (fewer than min_taps), "no beat: stops"
-    (it begins or ends with a pause longer than 1.5 median ITIs), "no beat: irregular" (CV above
-    max_cv).
-    missed, extra: ITIs above 1.5 times and below half of the run's median ITI.
+    ok: whether it is a beat; reason: "" if so, else why not: "silent" (fewer than MIN_TAPS taps),
+    "stops" (it begins or ends with a pause longer than 1.5 median ITIs), "irregular" (CV above
+    MAX_CV) or, where a period was asked for, "0.5 times the tempo" and the like.
     mean_iti, sd_iti [s] and cv are NaN where there are not two ITIs.
+    missed, extra: ITIs above 1.5 times and below half of the run's median ITI; at another tempo
+    than the one asked for, by how much the number of taps differs from the number of beats.
+    """
+
+    ok: bool
+    reason: str
+    n_taps: int
+    mean_iti: float
+    sd_iti: float
+    cv: float
+    missed: int
+    extra: int
+
+    @property
+    def verdict(self):
+        """In words: "beat", or "no beat: silent" and the like."""
+        return "beat" if self.ok else f"no beat: {self.reason}"
+
+
+def find_taps(output, dt):
+    """Times of the taps of an output (T,), in samples of dt and not rounded -> (K,) of float.
+
+    A tap is the midpoint between the output's rise and its fall through half height, each
+    interpolated linearly between two samples. For the target and every symmetric wave it is the
+    maximum. The maximum itself is flat, so that noise moves it by several ms at a slow tempo; this
+    jitter adds to the ITIs' CV and makes neighbouring ITIs seem anticorrelated. The edges are
+    steep. The hysteresis keeps noise at half height from being counted: the output must have been
+    below 0.5 - HYSTERESIS before it rises above 0.5 + HYSTERESIS. Neither the times (they stay the
+    same for 0.02 to 0.2) nor what is a tap depend on a period, which is not known here.
+
+    The price: a midpoint is a mean of two times half a cycle apart. Of a phase that diffuses evenly
+    through the cycle the ITIs keep sqrt(3/4) of their CV, and neighbours correlate by +1/6; of a
+    clock that places whole pulses they keep both as they are.
+    """
+    output = np.asarray(output, dtype=float) - HALF_HEIGHT
+    side = (output > HYSTERESIS) * 1 - (output < -HYSTERESIS)  # 1 high, -1 low, 0 between
+    marks = np.flatnonzero(side)
+    turns = np.flatnonzero(np.diff(side[marks]))  # neighbouring marks on two sides
+    before, after = marks[turns], marks[turns + 1]
+    rising = side[after] > 0
+
+    # of all samples on the low side between the two marks, the one nearest to the high mark
+    low = output <= 0
+    last_low = np.maximum.accumulate(np.where(low, np.arange(len(low)), -1))
+    next_low = np.minimum.accumulate(np.where(low, np.arange(len(low)), len(low))[::-1])[::-1]
+    left = np.where(rising, last_low[after], next_low[before] - 1)
+    crossings = left + output[left] / (output[left] - output[left + 1])
+    first = 0 if len(rising) and rising[0] else 1  # a run that begins high begins with a fall
+    rises, falls = crossings[first::2], crossings[first + 1 :: 2]
+    return (rises[: len(falls)] + falls) / 2
+
+
+def describe_beat(taps, n_steps, dt, period=None):
+    """The `Beat` of a run of n_steps with taps (K,) [samples], as `find_taps` finds them.
+
+    period [s]: what was asked for; a median ITI nearer to half or twice its tempo is no beat.
     """
     itis = np.diff(taps) * dt
     if len(itis) < 2:
-        return Beat("no beat: silent", len(taps), *[np.nan] * 3, 0, 0)
+        return Beat(False, "silent", len(taps), *[np.nan] * 3, 0, 0)
     mean, sd, median = itis.mean(), itis.std(ddof=1), np.median(itis)
-    pauses = max(taps[0], n_steps - taps[-1]) * dt
-    if len(taps) < min_taps:
-        verdict = "no beat: silent"
-    elif pauses > 1.5 * median:
-        verdict = "no beat: stops"
-    elif sd / mean > max_cv:
-        verdict = "no beat: irregular"
-    else:
-        verdict = "beat"
     missed, extra = (itis > 1.5 * median).sum(), (itis < 0.5 * median).sum()
-    return Beat(verdict, len(taps), mean, sd, sd / mean, int(missed), int(extra))
+    reason = ""
+    if len(taps) < MIN_TAPS:
+        reason = "silent"
+    elif max(taps[0], n_steps - taps[-1]) * dt > 1.5 * median:
+        reason = "stops"
+    elif not sd / mean <= MAX_CV:
+        reason = "irregular"
+    elif period is not None and not 1 / 1.5 < median / period < 1.5:
+        reason = f"{period / median:.1f} times the tempo"
+        n_beats = round(n_steps * dt / period)
+        missed, extra = max(n_beats - len(taps), 0), max(len(taps) - n_beats, 0)
+    return Beat(
+        not reason, reason, len(taps), float(mean), float(sd), float(sd / mean),
+        int(missed), int(extra),
+    )  # fmt: skip
