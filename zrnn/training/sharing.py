@@ -24,11 +24,6 @@ def join(device):
     return dist.get_rank(), dist.get_world_size()
 
 
-def own_rows(tensor, rank, n_ranks, copies):
-    """This process's rows of a batch (B, ...), which consists of that many equal copies."""
-    return torch.cat([part[rank::n_ranks] for part in tensor.chunk(copies)])
-
-
 def add_up(tensors):
     """Replace each tensor by its sum over all processes."""
     if not dist.is_initialized():
