@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zrnn.analysis import synchronization
+from zrnn.analysis import stimulation, synchronization
 from zrnn.analysis.taps import find_taps
 from zrnn.dynamics import cycles as dynamics
-from zrnn.network import drive, task as tasks
+from zrnn.network import drive
+from zrnn.network import task as tasks
 
 N_PHASES = 40
 READ_AFTER = 4.5  # [cycles] after the first of the phases at which a click comes
@@ -84,14 +85,10 @@ def drive_cycle(model, free: FreeCycles, b: int, clicks, heights, n_steps, click
 
     clicks: for each row, times (K,) [s] after free.start; heights (rows,); click_width [s].
     """
-    inputs = drive.constant_cues(np.full(len(clicks), free.cues[b]), n_steps).clone()
-    width = round(click_width / model.dt)
-    for row, times, height in zip(inputs, clicks, heights, strict=True):
-        for first in np.round(np.asarray(times) / model.dt).astype(int):
-            row[first : first + width, 0] = height
-    state = free.start[b].expand(len(clicks), -1)
-    outputs = drive.run(model, inputs, state=state).outputs
-    return [find_taps(output, model.dt) * model.dt for output in outputs]
+    return stimulation.tap_along(
+        model, clicks, np.full(len(clicks), free.cues[b]), n_steps, click_width, heights,
+        state=free.start[b].expand(len(clicks), -1),
+    )  # fmt: skip
 
 
 def click_responses(model, free: FreeCycles, b: int, heights, click_width) -> np.ndarray:

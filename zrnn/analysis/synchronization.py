@@ -1,8 +1,8 @@
 """How well taps keep time with clicks, and with a metronome that has fallen silent.
 
 Pure functions of the times of taps and clicks, all in [s]. A tapper's `runs` are a list of series
-(K,) of one kind, asynchronies or inter-tap intervals (ITIs), all at one tempo; NaN marks a click
-without a tap. Asynchrony: tap minus click, negative if the tap comes first.
+(K,) of one kind, asynchronies (`taps.asynchronies`, tap minus click, NaN for a click without a
+tap) or inter-tap intervals (ITIs), all at one tempo.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,22 +13,6 @@ import numpy as np
 LOCKINGS = ((1, 1), (1, 2), (2, 1))  # taps, clicks in a pattern that repeats
 MAX_SLIP = 0.05  # [cycles] a pattern that repeats moves by less in the second half of a run
 STAY = 3  # a tempo is reached when so many ITIs in a row are near it
-
-
-def asynchronies(taps, clicks) -> np.ndarray:
-    """Tap minus click (K,) [s] of clicks (K,): the tap nearest to each, NaN if none is near.
-
-    Near is less than half way to the neighbouring click on the tap's side.
-    """
-    taps, clicks = np.asarray(taps, dtype=float), np.asarray(clicks, dtype=float)
-    if len(taps) == 0 or len(clicks) < 2:
-        return np.full(len(clicks), np.nan)
-    right = np.searchsorted(taps, clicks).clip(1, max(len(taps) - 1, 1))
-    pair = np.stack([taps[right - 1], taps[np.minimum(right, len(taps) - 1)]]) - clicks
-    nearest = np.where(np.abs(pair[0]) <= np.abs(pair[1]), pair[0], pair[1])
-    gaps = np.diff(clicks)
-    before, after = np.append(gaps[0], gaps), np.append(gaps, gaps[-1])
-    return np.where(np.abs(nearest) < np.where(nearest < 0, before, after) / 2, nearest, np.nan)
 
 
 def tap_maxima(output, taps) -> np.ndarray:
@@ -172,6 +156,11 @@ def phases_at(times, taps) -> np.ndarray:
         return np.full(len(times), np.nan)
     ends = [2 * taps[0] - taps[1], 2 * taps[-1] - taps[-2]]
     return np.interp(times, [ends[0], *taps, ends[1]], np.arange(-1.0, len(taps) + 1))
+
+
+def wrapped(phases) -> np.ndarray:
+    """Phases [cycles] in -1/2 ... 1/2."""
+    return (np.asarray(phases) + 0.5) % 1 - 0.5
 
 
 def locking(phases) -> tuple[int, int] | None:
