@@ -7,7 +7,7 @@ Shapes: B tempos, R runs with different noise, H heights of a click, S steps.
 import numpy as np
 import torch
 
-from zrnn.analysis import listening, phase_response, stimulation, synchronization
+from zrnn.analysis import listening, phase_response, stimulation
 from zrnn.analysis.synchronization import LOCKINGS, STAY, taps_until, wrapped
 
 STEPS = np.array([s * sign for s in (0.05, 0.1, 0.2, 0.4) for sign in (1, -1)])
@@ -149,7 +149,8 @@ def listen(model, period, task, usual, gain: float, n_runs: int, seed: int) -> t
         "gain": {f"{own:g}": dict(zip(two, pair, strict=True))
                  for own, pair in zip(GAINS, by_gain, strict=True)},
     }  # fmt: skip
-    arrays = {"listening_start": start, "listening_clicks": clicks, "listening_gain": gains}
+    arrays = {"gain": gain, "listening_start": start, "listening_clicks": clicks, 
+              "listening_gain": gains}  # fmt: skip
     return numbers, arrays | {"listening_cue_error": errors, "listening_iti": itis / period}
 
 

@@ -30,3 +30,26 @@ def apart(cycles) -> np.ndarray:
     """Distance between cycles at the same phase, mean over pairs of tempos -> (P,)."""
     first, second = np.triu_indices(len(cycles), 1)
     return np.linalg.norm(cycles[first] - cycles[second], axis=-1).mean(0)
+
+
+def measure(heard, silent, periods) -> tuple[dict, dict]:
+    """Numbers and arrays of mean cycles with clicks and in silence; empty where one is None."""
+    if heard is None or silent is None:
+        return {}, {}
+    numbers, arrays = {}, {}
+    for name, cycles in (("clicks", heard), ("silence", silent)):
+        distance = apart(cycles)
+        own = {
+            "radius": radius(cycles),
+            "speed": speed(cycles, periods),
+            "active_units": active_units(cycles),
+        }
+        numbers[name] = own | {
+            "apart_at_the_tap": distance[0],
+            "apart_at_most": distance.max(),
+            "apart_in_the_mean": distance.mean(),
+        }
+        arrays |= {f"{key}_{name}": value for key, value in own.items()}
+        arrays[f"apart_{name}"] = distance
+    numbers["between_clicks_and_silence"] = np.linalg.norm(heard - silent, axis=-1).mean(1)
+    return numbers, arrays
