@@ -23,9 +23,10 @@ PATIENCE = 1.5  # periods of the cue without a click: the clicks have stopped
 
 @dataclass(frozen=True)
 class Trials:
-    """B trials. starts (B,) [s]: the period the cue stands for at first; before (B,) [s]: that of
-    the clicks for stimulation.LEAD_SECONDS, or 0, no such clicks; clicks (B,) [s]: that of
-    N_CLICKS more, after which they stop; gains (B,) of `synchronization.adapted_period`.
+    """B trials. For stimulation.LEAD_SECONDS the cue stands for the periods `starts` (B,) [s] and
+    does not listen, clicks come at the periods `before` (B,) [s], where these are not 0. Then it
+    listens to N_CLICKS at the periods `clicks` (B,) [s], after which they stop, with the gains
+    (B,) of `synchronization.adapted_period`.
     """
 
     starts: np.ndarray
@@ -59,12 +60,13 @@ def heard_asynchrony(tap: float, clicks, now: float, period: float) -> float | N
 
 def click_times(trials: Trials) -> tuple[list[np.ndarray], np.ndarray]:
     """Clicks of each trial, B arrays (K,) [s], and the N_CLICKS to be learnt, (B, N_CLICKS) [s]."""
-    none = trials.before == 0
-    n_before = np.where(none, 0, np.ceil(stimulation.LEAD_SECONDS / (trials.before + none)))
-    change = stimulation.ONSET + n_before * trials.before
-    later = change[:, None] + trials.clicks[:, None] * np.arange(N_CLICKS)
+    silent = trials.before == 0
+    apart = np.where(silent, trials.clicks, trials.before)
+    n_before = np.ceil(stimulation.LEAD_SECONDS / apart)
+    later = stimulation.ONSET + (n_before * apart)[:, None]
+    later = later + trials.clicks[:, None] * np.arange(N_CLICKS)
     first = [stimulation.ONSET + period * np.arange(n)
-             for period, n in zip(trials.before, n_before, strict=True)]  # fmt: skip
+             for period, n in zip(apart, np.where(silent, 0, n_before), strict=True)]  # fmt: skip
     return [np.append(*pair) for pair in zip(first, later, strict=True)], later
 
 
@@ -92,6 +94,8 @@ def listen(model, trials: Trials, usual, task, noise) -> Listened:
             taps = (past + find_taps(outputs[b, past:end], dt)) * dt
             if len(taps) and taps[-1] > last[b] + dt:  # not the same one again
                 last[b] = taps[-1]
+                if end * dt < later[b, 0]:
+                    continue
                 own = heard_asynchrony(last[b], trains[b], end * dt, period[b])
                 if own is not None:
                     expected = usual(period[b])

@@ -13,7 +13,7 @@ from zrnn.analysis.synchronization import LOCKINGS, STAY, taps_until, wrapped
 STEPS = np.array([s * sign for s in (0.05, 0.1, 0.2, 0.4) for sign in (1, -1)])
 REACHED, LEARNT = 0.05, 0.02  # shares of a tempo: near enough
 WRONG = np.array([s * sign for s in (0.1, 0.2, 0.4) for sign in (1, -1)])
-GAINS = (0.1, 0.3, 0.6, 1.0)  # compared where the cue starts WRONG_FOR_GAINS off
+GAINS = (0.1, 0.3, 1.0)  # compared where the cue starts WRONG_FOR_GAINS off
 WRONG_FOR_GAINS = np.array([0.2, -0.2])
 SMALL_HEIGHT = 0.05  # of a click, to compare with the infinitesimal one
 HEIGHTS = np.arange(1, 9) / 4  # of clicks, for locking; a click's own is 1
@@ -149,9 +149,12 @@ def listen(model, period, task, usual, gain: float, n_runs: int, seed: int) -> t
         "gain": {f"{own:g}": dict(zip(two, pair, strict=True))
                  for own, pair in zip(GAINS, by_gain, strict=True)},
     }  # fmt: skip
-    arrays = {"gain": gain, "listening_start": start, "listening_clicks": clicks, 
-              "listening_gain": gains}  # fmt: skip
-    return numbers, arrays | {"listening_cue_error": errors, "listening_iti": itis / period}
+    arrays = {
+        "wrong": WRONG,
+        "cue_errors_start": errors[:n],
+        "cue_errors_clicks": errors[n : 2 * n],
+    }
+    return numbers, arrays | {"cue_errors_gain": errors[2 * n :], "iti_in_silence": itis / period}
 
 
 def _learnt(errors, at_end, itis):

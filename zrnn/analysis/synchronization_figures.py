@@ -50,6 +50,7 @@ def synchronization(a, periods, compared):
         panel.plot(ms, a[key][:, 0], style, color="black", ms=4, label=f"clock{name}")
         panel.plot(ms, a[key][:, 1], style, color="#CC79A7", ms=4, label=f"motor{name}")
     panel.set(title="Wing-Kristofferson, silence", ylabel="SD [ms]")
+    panel.set_ylim(top=1.7 * panel.get_ylim()[1])
     panel = axes[1, 0]
     panel.errorbar(ms, *a["alpha_regular"].T, fmt="o-", color="black", ms=4, label="regular clicks")
     following = np.nanmean(a["corrected_shares"], axis=0)[..., 1]  # by the next tap, (B, S)
@@ -58,7 +59,7 @@ def synchronization(a, periods, compared):
         own = following[:, np.flatnonzero(a["shifts"] == shift)[0]]
         panel.plot(ms, own, "^-" if shift > 0 else "v-", color=colour, ms=4,
                    label=f"shift {shift:+.0%}")  # fmt: skip
-    panel.set(title="phase correction", ylabel="alpha", ylim=(0, 1.4))
+    panel.set(title="phase correction", ylabel="alpha", ylim=(0, 2.1))
     panel = axes[1, 1]
     order = np.argsort(a["shifts"])
     percent = 100 * a["shifts"][order]
@@ -113,21 +114,22 @@ def phase_response(a, periods):
 def tongues(a):
     """Where the cycle locks to clicks (areas), and what its phase response predicts (lines)."""
     figure, panel = plt.subplots(figsize=(WIDTH, 4.4), layout="constrained")
+    pale = plt.matplotlib.colors.ListedColormap(["white", *PATTERNS])
+    panel.pcolormesh(a["fine_ratios"], a["heights"], a["fine_predicted"], cmap=pale, vmin=0, vmax=3,
+                     alpha=0.35, shading="nearest", rasterized=True)  # fmt: skip
     for place, ((taps, clicks), colour) in enumerate(zip(LOCKINGS, PATTERNS, strict=True), 1):
         rows, columns = np.nonzero(a["measured"] == place)
-        panel.plot(
-            a["ratios"][columns],
-            a["heights"][rows],
-            "s",
-            ms=9,
-            color=colour,
-            label=f"{taps} tap{'s' * (taps > 1)} to {clicks} click{'s' * (clicks > 1)}",
-        )
-        panel.contour(a["fine_ratios"], a["heights"], a["fine_predicted"] == place, [0.5],
-                      colors="black", linewidths=1.2)  # fmt: skip
-    panel.plot([], [], color="black", lw=1.2, label="predicted border")
-    panel.set(xlabel="period of the clicks by that of the cycle", ylabel="height of the clicks",
-              ylim=(0, a["heights"].max() * 1.08), title="locking, noise-free")  # fmt: skip
+        panel.plot(a["ratios"][columns], a["heights"][rows], "s", ms=8, color=colour, mec="black",
+                   label=f"{taps} tap{'s' * (taps > 1)} to {clicks} click{'s' * (clicks > 1)}",
+                   mew=0.6)  # fmt: skip
+    rows, columns = np.nonzero(a["measured"] == 0)
+    panel.plot(a["ratios"][columns], a["heights"][rows], ".", ms=2, color="0.4", label="none")
+    panel.set(
+        xlabel="period of the clicks by that of the cycle",
+        ylabel="height of the clicks",
+        xlim=(0.47, 2.03),
+        title="locking: measured (squares), predicted (areas)",
+    )
     panel.legend(fontsize=10, loc="upper center", ncols=4, bbox_to_anchor=(0.5, -0.16))
     return figure
 
@@ -149,20 +151,20 @@ def tempo_steps(a):
         panel.set(title=f"steps: {name}", xlabel="ITI after the step", ylim=(0.4, 1.9),
                   ylabel="ITI by period before")  # fmt: skip
     axes[3].axvline(len(itis) + 0.5, color="black", ls=":")
-    axes[3].set_title("steps: clicks, not cue; then silence")
+    axes[3].set_title("steps: clicks, not cue; then no clicks")
     axes[0].legend(fontsize=9, ncols=2, labelspacing=0.2, columnspacing=1, loc="upper right")
-    usual = a["listening_gain"] == a["gain"]
-    for panel, moves, name in ((axes[4], "start", "start"), (axes[5], "clicks", "step of clicks")):
-        wrong = np.round(a[f"listening_{moves}"] - 1, 9)
-        rows = np.flatnonzero(usual & (wrong != 0))
-        shades = _step_colours(wrong[rows])
-        for row in rows:
-            errors = 100 * np.median(a["listening_cue_error"][row], axis=0)
-            panel.plot(np.arange(1, len(errors) + 1), errors, "o-", ms=3, lw=1,
-                       color=shades[wrong[row]], label=f"{wrong[row]:+.0%}")  # fmt: skip
+    shades = _step_colours(a["wrong"])
+    for panel, moves, name in ((axes[4], "start", "wrong cue"), (axes[5], "clicks", "clicks step")):
+        for wrong, errors in zip(a["wrong"], a[f"cue_errors_{moves}"], strict=True):
+            own = 100 * np.median(errors, axis=0)
+            panel.plot(np.arange(1, len(own) + 1), own, "o-", ms=3, lw=1, color=shades[wrong],
+                       label=f"{wrong:+.0%}")  # fmt: skip
         panel.axhline(0, color="0.8", lw=0.8, zorder=0)
-        panel.set(title=f"cue listens: {name}", xlabel="click", ylabel="cue's period, error [%]")
-        panel.legend(fontsize=9, ncols=2, labelspacing=0.2, columnspacing=1)
+        panel.set(title=f"cue listens: {name}", xlabel="click", ylabel="cue's period, error [%]",
+                  ylim=(-65, 110))  # fmt: skip
+        panel.legend(fontsize=9, ncols=2, labelspacing=0.2, columnspacing=1, loc="upper right")
+    for panel in axes:
+        panel.xaxis.set_major_locator(plt.MultipleLocator(6 if panel is axes[3] else 4))
     _letter(axes)
     return figure
 
@@ -174,7 +176,8 @@ def drift(a, periods, compared):
     for b, period in enumerate(periods):
         colour, label = colours[period], label_of(period, periods)
         value, error = a["drift_ms"][b]
-        axes[0, 0].errorbar(k, value, error, fmt="o-", ms=3, lw=1, color=colour, label=label)
+        axes[0, 0].plot(k, value, "o-", ms=3, lw=1, color=colour, label=label)
+        axes[0, 0].errorbar(k[-1] + 1 + 0.3 * b, value[-1], error[-1], fmt="o", ms=3, color=colour)
         value, error = a["variance_ms2"][b]
         axes[0, 1].errorbar(k, value, error, fmt="o", ms=3, lw=1, color=colour)
         axes[0, 1].plot(k, k * a["predicted_diffusion_ms2"][b], lw=1, color=colour)
@@ -183,6 +186,8 @@ def drift(a, periods, compared):
                    ylabel="variance [ms$^2$]")  # fmt: skip
     for panel in axes[0]:
         panel.set(xlabel="beats after a tap in silence")
+    axes[0, 1].set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
+    axes[0, 1].minorticks_off()
     for b, period in enumerate(compared):
         for panel, column in ((axes[1, 0], 0), (axes[1, 1], 1)):
             panel.plot(a["noise_scales"], 100 * a["noise_error_cv_lost"][:, b, column], "o-",
@@ -197,6 +202,6 @@ def drift(a, periods, compared):
         panel.set(xlabel="recurrent noise, times its own")
     for panel in (axes[0, 0], axes[1, 0]):
         panel.axhline(0, color="0.8", lw=0.8, zorder=0)
-        panel.legend(fontsize=9, ncols=2, labelspacing=0.2)
+        panel.legend(fontsize=9, ncols=2, labelspacing=0.2, loc="upper left")
     _letter(axes)
     return figure

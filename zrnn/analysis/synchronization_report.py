@@ -89,8 +89,10 @@ def plain(value):
     """Numbers as JSON holds them: keys of text, six digits, None for what is not finite."""
     if isinstance(value, dict):
         return {str(key): plain(own) for key, own in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value):
+    if isinstance(value, (np.ndarray, np.generic)):
+        return plain(value.tolist())
+    if isinstance(value, (list, tuple)):
         return [plain(own) for own in value]
-    if isinstance(value, (float, np.floating)):
+    if isinstance(value, float):
         return float(f"{value:.6g}") if np.isfinite(value) else None
-    return value.item() if isinstance(value, (np.generic, np.ndarray)) else value
+    return value
