@@ -14,7 +14,6 @@ import csv
 import json
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -23,11 +22,8 @@ from models import load_network
 from zrnn.analysis import taps as tapping
 from zrnn.network import drive as driving
 from zrnn.network import task
-from zrnn.network.checkpoints import ModelError
-from zrnn.workshop import configuration, files
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
+from zrnn.workshop import command_line, configuration, figures, files
+from zrnn.workshop.figures import plt
 
 CHUNK = 1000  # steps between two writes of hidden states
 PICTURE_BYTES = 50_000  # of one picture, roughly
@@ -57,7 +53,7 @@ def save_picture(path, output, taps, dt, title, made_by):
     axes.set_xlim(seconds[0], seconds[-1])
     axes.title.set_fontsize(10)
     axes.legend(loc="upper right", fontsize=8)
-    files.save_figure(figure, path, made_by, dpi=80)
+    figures.save_figure(figure, path, made_by, dpi=80)
     plt.close(figure)
 
 
@@ -156,4 +152,4 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
 
 
 if __name__ == "__main__":
-    configuration.command_line(main, ModelError, files.FileError)
+    command_line.run(main)

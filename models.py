@@ -23,7 +23,7 @@ from zrnn.network.devices import pick_device
 from zrnn.network.recurrence import Noise, Sequence, advance
 from zrnn.workshop import configuration
 from zrnn.workshop.errors import UserError
-from zrnn.workshop.files import provenance
+from zrnn.workshop.provenance import provenance
 
 
 class RNN(nn.Module):

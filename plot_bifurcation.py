@@ -5,7 +5,6 @@
 --device NAME        auto, cpu or cuda
 """
 
-import matplotlib
 import numpy as np
 
 from models import load_network
@@ -23,11 +22,8 @@ from zrnn.dynamics.diagram import (
     draw_period,
     legend_of,
 )  # fmt: skip
-from zrnn.network.checkpoints import ModelError
-from zrnn.workshop import configuration, files
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
+from zrnn.workshop import command_line, configuration, figures
+from zrnn.workshop.figures import plt
 
 
 def network_diagram(model, own):
@@ -159,11 +155,11 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
         "onset_distance_and_period_ms": [[d, 1000 * s] for d, s in trained.onset],
         "settings": own,
     }
-    files.save_drawings(
+    figures.save_results(
         own["folder"], configuration.to_text(config, made_by), {"bifurcation": figure},
-        config["plotting"]["format"], {"bifurcation": result},
+        config["plotting"]["format"], numbers={"bifurcation": result},
     )  # fmt: skip
 
 
 if __name__ == "__main__":
-    configuration.command_line(main, ModelError, files.FileError)
+    command_line.run(main)

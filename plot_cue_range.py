@@ -19,8 +19,8 @@ from models import load_network
 from zrnn.analysis import taps as tapping
 from zrnn.network import drive as driving
 from zrnn.network import task
-from zrnn.network.checkpoints import ModelError
-from zrnn.workshop import configuration, files
+from zrnn.workshop.errors import UserError
+from zrnn.workshop import command_line, configuration, files
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
@@ -108,4 +108,4 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
 
 
 if __name__ == "__main__":
-    configuration.command_line(main, ModelError, files.FileError)
+    command_line.run(main)

@@ -10,34 +10,33 @@ import json
 import os
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 
 from models import restore_model
 from zrnn.analysis import geometry
-from zrnn.network.checkpoints import ModelError, read_checkpoint
-from zrnn.workshop import configuration, files
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
+from zrnn.network.checkpoints import read_checkpoint
+from zrnn.workshop import command_line, configuration, figures
+from zrnn.workshop.errors import UserError
+from zrnn.workshop.figures import plt
+from zrnn.workshop.provenance import provenance
 
 
 def check_outputs(folder, checkpoint, sha256):
-    """Raises FileError unless `folder` holds a whole drive of the network with that hash."""
+    """Raises UserError unless `folder` holds a whole drive of the network with that hash."""
     again = "python drive_model_and_save_outputs.py"
     try:
         made_by = json.loads((folder / "made_by.json").read_text())
         driven, driven_sha256, sizes = (made_by[k] for k in ("checkpoint", "sha256", "files"))
     except (OSError, ValueError, KeyError):
-        raise files.FileError(f"{folder}/made_by.json: missing or damaged; run {again}") from None
+        raise UserError(f"{folder}/made_by.json: missing or damaged; run {again}") from None
     if driven_sha256 != sha256:
-        raise files.FileError(
+        raise UserError(
             f"{folder}: made from {driven} ({driven_sha256[:8]}), not from {checkpoint} "
             f"({sha256[:8]}); run {again}, or name the network with --checkpoint"
         )
     for name, size in sizes.items():
         if not (folder / name).is_file() or (folder / name).stat().st_size != size:
-            raise files.FileError(f"{folder}/{name}: missing or not whole; run {again}")
+            raise UserError(f"{folder}/{name}: missing or not whole; run {again}")
 
 
 def read_outputs(folder):
@@ -131,10 +130,10 @@ def main(config_path=None, checkpoint=None, **flags):
     fig1, source = config["fig1"], Path(config["drive"]["folder"])
     check_outputs(source, path, content["sha256"])
     rows, driven_with = read_outputs(source)
-    made_by = files.provenance() | {"drawn from": source, "checkpoint": os.path.relpath(path)}
+    made_by = provenance() | {"drawn from": source, "checkpoint": os.path.relpath(path)}
     text = configuration.to_text(config, made_by | {"sha256": content["sha256"]})
     print(text)
-    figures = {}
+    drawn = {}
     dt = driven_with["model"]["dt"]
     # the vanilla RNN has no Dale's law: one group
     model = restore_model(content, **driven_with["model"])
@@ -147,7 +146,7 @@ def main(config_path=None, checkpoint=None, **flags):
     for row in trained:
         period = row["period_s"]
         if not row["hidden_states_file"]:
-            raise configuration.ConfigError(
+            raise UserError(
                 f"{source} has no hidden states of {period} s; drive with hidden_states trained"
             )
         taps[period] = np.load(source / row["taps_file"])
@@ -161,7 +160,7 @@ def main(config_path=None, checkpoint=None, **flags):
         window = rates[: round(fig1["window_seconds"] / dt), order]
         title = f"Firing rates, period {period:g} s: {row['verdict']}"
         figure = draw_rates(window, taps[period], n_excit, dt, title)
-        figures[f"firing_rate_plot_{period}"] = figure
+        drawn[f"firing_rate_plot_{period}"] = figure
         samples.append(rates[:: fig1["pca_every"]])
         first[period] = rates[: round(fig1["trajectory_seconds"] / dt)].copy()
     mean, axes, explained = geometry.fit_plane(np.concatenate(samples), 3)
@@ -172,9 +171,9 @@ def main(config_path=None, checkpoint=None, **flags):
     figure = draw_panels(
         trajectories, lengths, explained, rows, colours, driven_with["task"]["cue_constant"]
     )
-    figures["PCA_and_model_activity_stats"] = figure
-    files.save_drawings(fig1["folder"], text, figures, config["plotting"]["format"])
+    drawn["PCA_and_model_activity_stats"] = figure
+    figures.save_results(fig1["folder"], text, drawn, config["plotting"]["format"])
 
 
 if __name__ == "__main__":
-    configuration.command_line(main, ModelError, files.FileError)
+    command_line.run(main)

@@ -3,15 +3,13 @@
 --config_path FILE   a configuration; keys it lacks come from config.yaml
 """
 
-import matplotlib
 import numpy as np
 
 from zrnn.dynamics import reduced_model
 from zrnn.dynamics.diagram import describe, draw_equilibria, draw_onset, draw_period, legend_of
-from zrnn.workshop import configuration, files
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
+from zrnn.workshop import command_line, configuration, figures
+from zrnn.workshop.figures import plt
+from zrnn.workshop.provenance import provenance
 
 # x and y are close: x is drawn thin, over y
 VARIABLES = (
@@ -54,7 +52,7 @@ def draw(runs, diagram, cycles, period_cues):
 
 def main(config_path=None, **flags):
     config = configuration.load(config_path, flags)
-    text = configuration.to_text(config, files.provenance())
+    text = configuration.to_text(config, provenance())
     print(text)
     fig3 = config["fig3"]
     t = np.linspace(0, fig3["time_seconds"], 1000)
@@ -67,7 +65,7 @@ def main(config_path=None, **flags):
     figure = draw(runs, diagram, cycles, fig3["period_cues"])
     (onset,), (hopf,) = said["folds"], said["Hopf points"]
     result = {
-        "made_by": files.provenance(),
+        "made_by": provenance(),
         "onset_cue": onset,
         "hopf_cue": hopf,
         "onset_exponent": said["local exponents"][0],
@@ -78,11 +76,11 @@ def main(config_path=None, **flags):
         "found": said,
         "settings": fig3,
     }
-    files.save_drawings(
+    figures.save_results(
         fig3["folder"], text, {"fig_3": figure}, config["plotting"]["format"],
-        {"reduced_model": result},
+        numbers={"reduced_model": result},
     )  # fmt: skip
 
 
 if __name__ == "__main__":
-    configuration.command_line(main, files.FileError)
+    command_line.run(main)

@@ -5,7 +5,6 @@
 --device NAME        auto, cpu or cuda
 """
 
-import matplotlib
 import numpy as np
 import torch
 
@@ -13,12 +12,10 @@ from models import load_network
 from zrnn.analysis import geometry
 from zrnn.analysis import taps as tapping
 from zrnn.dynamics import network as dynamics
-from zrnn.network.checkpoints import ModelError
 from zrnn.network.recurrence import pack
-from zrnn.workshop import configuration, files
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
+from zrnn.workshop import command_line, configuration, figures
+from zrnn.workshop.errors import UserError
+from zrnn.workshop.figures import plt
 
 
 @torch.no_grad()
@@ -46,7 +43,7 @@ def initial_condition(model, fig5):
     output, states = outputs[0, half:], states[0, half:]
     taps = np.round(tapping.find_taps(output, dt)).astype(int)
     if len(taps) < 2:
-        raise ModelError(
+        raise UserError(
             f"fig5.tap_cue is {fig5['tap_cue']}; allowed: a cue at which the network beats"
         )
     is_tap = geometry.tap_units(geometry.peak_phases(states, taps), fig5["tap_phase"])
@@ -138,16 +135,16 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
         for n in when
     ]
 
-    figures = {
+    drawn = {
         name: draw_fields(panels, span, n_points, 3)
         for name, panels in (("fig_5a", panels_a), ("fig_5b", panels_b))
     }
     text = configuration.to_text(config, made_by)
-    files.save_drawings(
-        fig5["folder"], text, figures, config["plotting"]["format"],
-        {"equilibria": {"made_by": made_by, "equilibria": numbers}},
+    figures.save_results(
+        fig5["folder"], text, drawn, config["plotting"]["format"],
+        numbers={"equilibria": {"made_by": made_by, "equilibria": numbers}},
     )  # fmt: skip
 
 
 if __name__ == "__main__":
-    configuration.command_line(main, ModelError, files.FileError)
+    command_line.run(main)

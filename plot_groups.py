@@ -9,18 +9,14 @@ reduced model), lesions.png (the beat when a group is silenced) and the numbers 
 --device NAME        auto, cpu or cuda
 """
 
-import matplotlib
 import numpy as np
 from tqdm import tqdm
 
 from models import load_network
 from zrnn.analysis import groups, lesions
 from zrnn.dynamics import reduced_model
-from zrnn.network.checkpoints import ModelError
-from zrnn.workshop import configuration, files
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
+from zrnn.workshop import command_line, configuration, figures
+from zrnn.workshop.figures import plt
 
 # red: E, blue: I; full lines: near the tap, dashed: between taps
 STYLES = {
@@ -201,14 +197,14 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     numbers["lesions"] = [lesions.plain(row) for row in rows]
     print(lesions.table(rows, periods))
 
-    figures = {
+    drawn = {
         "groups": draw_groups(found, config["fig5"]["tap_phase"]),
         "weights": draw_weights(matrices),
         "lesions": draw_lesions(rows, periods),
     }
     text, suffix = configuration.to_text(config, made_by), config["plotting"]["format"]
-    files.save_drawings(own["folder"], text, figures, suffix, {"groups": numbers})
+    figures.save_results(own["folder"], text, drawn, suffix, numbers={"groups": numbers})
 
 
 if __name__ == "__main__":
-    configuration.command_line(main, ModelError, files.FileError)
+    command_line.run(main)

@@ -15,20 +15,19 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-import matplotlib
 import torch
 from tqdm import tqdm
 
 from models import build_model
 from zrnn.analysis import judge as behaviour
 from zrnn.network import task
-from zrnn.network.checkpoints import ModelError, read_checkpoint, save_checkpoint
+from zrnn.network.checkpoints import read_checkpoint, save_checkpoint
 from zrnn.network.devices import has_bfloat16, pick_device
 from zrnn.training.sharing import add_up, any_of, join, leave, own_rows
-from zrnn.workshop import configuration, files
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
+from zrnn.workshop import command_line, configuration, figures, files
+from zrnn.workshop.errors import UserError
+from zrnn.workshop.figures import plt
+from zrnn.workshop.provenance import provenance
 
 # dtypes of the products with W, forward and backward; None: that of the weights
 PRODUCTS = {
@@ -144,7 +143,7 @@ def train(model, stages, progress, *args):
     for stage in stages[progress["stage"] :]:
         train_stage(model, stage, progress, *args)
         if not math.isfinite(progress["best_loss"]):
-            raise ModelError(
+            raise UserError(
                 f"the validation loss is not finite after stage {progress['stage'] + 1}; lower "
                 "training.learning_rate"
             )
@@ -176,7 +175,7 @@ def save_pictures(model, config, folder, made_by):
         for panel in axes:
             panel.legend(loc="upper right", fontsize=8)
         name = f"Period_{period:.3f}_seconds.{config['plotting']['format']}"
-        files.save_figure(figure, folder / name, made_by, dpi=100)
+        figures.save_figure(figure, folder / name, made_by, dpi=100)
         plt.close(figure)
 
 
@@ -188,28 +187,28 @@ def state_file(save_path):
 def starting_point(config_path, flags, resume, device):
     """The configuration of a run and, with resume, the state in which it was stopped (else None).
 
-    Raises ConfigError, ModelError, FileError.
+    Raises UserError.
     """
     if str(config_path).endswith(".pth"):
         path, content = read_checkpoint(config_path)
         if "config" not in content:
-            raise ModelError(f"checkpoint {path}: does not say which configuration made it")
+            raise UserError(f"checkpoint {path}: does not say which configuration made it")
         config_path = content["config"]
     config = configuration.load(config_path, flags)
     if not resume:
         return config, None
     path = state_file(config["training"]["save_path"])
     if not path.exists():
-        raise files.FileError(f"{path} is missing: no run to resume; start one without --resume")
+        raise UserError(f"{path} is missing: no run to resume; start one without --resume")
     state = read_checkpoint(path)[1]
     if "progress" not in state:
-        raise ModelError(f"{path}: not the state of a stopped run; start one without --resume")
+        raise UserError(f"{path}: not the state of a stopped run; start one without --resume")
     started = configuration.load(state["config"])
     wanted = configuration.load(config_path or state["config"], flags)
     differing = configuration.differences(wanted, started)
     differing += [("device", device.type, state["device"])] * (device.type != state["device"])
     for key, new, old in differing:
-        raise configuration.ConfigError(
+        raise UserError(
             f"{key} is {new!r}; allowed: {old!r}, with which the run to resume was started"
         )
     return started, state
@@ -252,14 +251,14 @@ def main(config_path=None, device="auto", resume=False, **flags):
     stages, training = configuration.stages(config), config["training"]
     save_path, log_path = Path(training["save_path"]), Path(training["log_path"])
     state_path = state_file(save_path)
-    made_by = files.provenance() | {"device": str(device), "threads": torch.get_num_threads()}
+    made_by = provenance() | {"device": str(device), "threads": torch.get_num_threads()}
     made_by["bfloat16 products"] = has_bfloat16(device)
     made_by["processes"] = n_ranks
     if len({path.absolute() for path in (save_path, log_path, state_path)}) < 3:
-        raise files.FileError(f"training.log_path is {log_path}; allowed: not that of the network")
+        raise UserError(f"training.log_path is {log_path}; allowed: not that of the network")
     for stage in stages:
         if n_ranks > stage["batch_size"] // (2 if stage["mirrored_noise"] else 1):
-            raise configuration.ConfigError(
+            raise UserError(
                 f"training.batch_size is {stage['batch_size']}; allowed: a trial for each of the "
                 f"{n_ranks} processes, two with mirrored_noise"
             )
@@ -291,7 +290,7 @@ def main(config_path=None, device="auto", resume=False, **flags):
         nonlocal saved
         stage, update = progress["stage"] + 1, len(log) + 1
         if not math.isfinite(loss):
-            raise ModelError(
+            raise UserError(
                 f"the loss or its gradient is not finite at update {update}; lower "
                 f"training.learning_rate or training.max_grad_norm; {save_path} is as it was"
             )
@@ -352,4 +351,4 @@ def main(config_path=None, device="auto", resume=False, **flags):
 
 
 if __name__ == "__main__":
-    configuration.command_line(main, ModelError, files.FileError)
+    command_line.run(main)

@@ -12,13 +12,12 @@ from pathlib import Path
 from statistics import median
 
 import contestants
-import files  # found where contestants looks for models
 import fire
-import matplotlib
 import torch
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
+from zrnn.workshop import figures  # contestants has put the project on the path
+from zrnn.workshop.figures import plt
+from zrnn.workshop.provenance import provenance
 
 BASE = {"hidden": 500, "steps": 500, "batch": 64}
 SIZES = {
@@ -101,8 +100,8 @@ def main(threads=2, repeats=5, clock="wall", folder=Path(__file__).parents[1] / 
     folder = Path(folder)
     content = {"threads": threads, "clock": clock, "base": BASE, "seconds": seconds}
     (folder / "cost.json").write_text(json.dumps(content, indent=1))
-    text = json.dumps(files.provenance() | {"threads": threads, "clock": clock})
-    files.save_figure(draw(seconds, threads, clock), folder / "cost.png", text, dpi=100)
+    text = json.dumps(provenance() | {"threads": threads, "clock": clock})
+    figures.save_figure(draw(seconds, threads, clock), folder / "cost.png", text, dpi=100)
     print(f"saved {folder / 'cost.png'} and cost.json")
     for what in SIZES:
         cells = [f"{size}: {median(v):.3f} s" for size, v in seconds["project"][what].items()]

@@ -14,8 +14,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from zrnn.analysis import judge as behaviour
-from zrnn.network.checkpoints import ModelError, read_checkpoint
+from zrnn.network.checkpoints import read_checkpoint
 from zrnn.workshop import configuration
+from zrnn.workshop.errors import UserError
 
 # Mean ITIs [s] of the predecessor, read from the trained points of its published figure (right
 # panel of PCA_and_model_activity_stats.png); a pixel is 2 ms, so each is good to about 1 ms.
@@ -25,12 +26,12 @@ PREDECESSOR = {
 
 
 def read_verdicts(paths):
-    """{last word of the file name: (behaviour, training seconds)}. Raises ModelError."""
+    """{last word of the file name: (behaviour, training seconds)}. Raises UserError."""
     verdicts = {}
     for path in sorted(paths, key=lambda path: (len(str(path)), str(path))):  # seed12 after seed4
         _, content = read_checkpoint(path, configuration.load())
         if "behaviour" not in content:
-            raise ModelError(f"checkpoint {path}: no verdict; train it with check.enable true")
+            raise UserError(f"checkpoint {path}: no verdict; train it with check.enable true")
         name = Path(path).stem.rpartition("_")[2]
         verdicts[name] = content["behaviour"], content["training_seconds"]
     return verdicts
@@ -81,5 +82,5 @@ def main(*paths):
 if __name__ == "__main__":
     try:
         fire.Fire(main)
-    except (configuration.ConfigError, ModelError) as error:
+    except UserError as error:
         sys.exit(f"error: {error}")

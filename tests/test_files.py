@@ -7,7 +7,8 @@ import signal
 import pytest
 from PIL import Image
 
-from zrnn.workshop import files
+from zrnn.workshop import figures, files
+from zrnn.workshop.errors import UserError
 
 
 def test_replacing_leaves_the_old_file_when_the_new_one_fails(tmp_path):
@@ -39,7 +40,7 @@ def test_replacing_a_folder(tmp_path):
 def test_a_folder_with_anything_else_in_it_is_not_replaced(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with (
-        pytest.raises(files.FileError, match="holds thesis.tex"),
+        pytest.raises(UserError, match="holds thesis.tex"),
         files.replacing_folder(tmp_path, ["*.csv"]),
     ):
         pass
@@ -58,7 +59,7 @@ def _claim(path, result):
     try:
         with files.claimed(path):
             result.put("free")
-    except files.FileError as error:
+    except UserError as error:
         result.put(str(error))
 
 
@@ -79,11 +80,11 @@ def test_only_one_process_may_claim_a_path(tmp_path):
 
 
 def test_no_space_and_no_place(tmp_path):
-    with pytest.raises(files.FileError, match="needs 1000000000.00 GB"):
+    with pytest.raises(UserError, match="needs 1000000000.00 GB"):
         files.check_space(tmp_path / "new", 1e18, "write less")
     (tmp_path / "file").write_text("")
     for path in (tmp_path, tmp_path / "file" / "below"):
-        with pytest.raises(files.FileError, match="cannot be written"):
+        with pytest.raises(UserError, match="cannot be written"):
             files.check_file(path)
 
 
@@ -103,7 +104,7 @@ def test_signals_wait_for_the_work_in_hand():
 def test_a_figure_says_what_made_it(tmp_path, suffix):
     import matplotlib.pyplot as plt
 
-    files.save_figure(plt.figure(), tmp_path / f"a.{suffix}", "seed: 7", dpi=20)
+    figures.save_figure(plt.figure(), tmp_path / f"a.{suffix}", "seed: 7", dpi=20)
     if suffix == "png":
         assert Image.open(tmp_path / "a.png").text["Description"] == "seed: 7"
     else:

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 import drive_model_and_save_outputs as drive_script
 import train
-from zrnn.network.checkpoints import ModelError
 from zrnn.workshop import configuration, files
+from zrnn.workshop.errors import UserError
 
 HOME = Path(__file__).parents[1]
 ONE_STAGE = {
@@ -97,7 +97,7 @@ def test_a_checkpoint_repeats_its_run(tmp_path):
 def refused(folder, words, **flags):
     """The run is refused in one line that has the words, and leaves nothing behind."""
     before = sorted(folder.iterdir())
-    with pytest.raises((configuration.ConfigError, ModelError, files.FileError)) as caught:
+    with pytest.raises(UserError) as caught:
         train.main(device="cpu", **SMALL | flags)
     message = str(caught.value)
     assert words in message and "\n" not in message
@@ -179,7 +179,7 @@ def test_wrong_checkpoints(tmp_path, monkeypatch, recwarn):
     torch.save([1, 2], "list.pth")
     torch.save({"w_hh": torch.zeros(3, 3)}, "small.pth")
     for name in "missing empty cut text code code_in_zip list small".split():
-        with pytest.raises(ModelError) as caught:
+        with pytest.raises(UserError) as caught:
             drive_script.main(checkpoint=f"{name}.pth", device="cpu")
         assert str(caught.value).startswith("checkpoint") and "\n" not in str(caught.value)
     assert not recwarn.list
@@ -256,7 +256,7 @@ def test_any_configuration_trains_or_is_refused(tmp_path, monkeypatch, flags):
     flags = SMALL | {"check.enable": False, "plotting.enable": False} | flags
     for key in ("check.enable", "plotting.enable"):
         assume(flags[key] is not True)  # minutes each
-    with contextlib.suppress(configuration.ConfigError, ModelError, files.FileError):
+    with contextlib.suppressUserError:
         train.main(device="cpu", **flags)
         assert math.isfinite(
             torch.load(flags.get("training.save_path", "best_model.pth"))["updates"]

@@ -16,7 +16,7 @@ from sklearn.metrics import silhouette_score
 from zrnn.analysis import geometry
 from zrnn.analysis import taps as tapping
 from zrnn.network import drive as driving
-from zrnn.network.checkpoints import ModelError
+from zrnn.workshop.errors import UserError
 
 SILENT = "silent"
 
@@ -29,7 +29,7 @@ Populations = namedtuple("Populations", "types reference recordings groups parts
 def record(model, periods, config):
     """Noise-free runs at periods [s], clicks first and then the cue alone -> list of `Recording`.
 
-    groups.record_seconds are kept. Raises ModelError where the network has no beat.
+    groups.record_seconds are kept. Raises UserError where the network has no beat.
     """
     config = {**config, "drive": {**config["drive"]}}
     config["drive"]["keep_seconds"] = config["groups"]["record_seconds"]
@@ -49,7 +49,7 @@ def record(model, periods, config):
         taps = tapping.find_taps(outputs[:, i], model.dt)
         beat = tapping.describe_beat(taps, len(outputs), model.dt)
         if not beat.ok:
-            raise ModelError(
+            raise UserError(
                 f"at {period:g} s without noise: {beat.verdict}; allowed in groups.periods and as "
                 f"task.cue_constant / fig5.tap_cue: periods at which the network beats"
             )

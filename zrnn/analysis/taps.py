@@ -32,12 +32,12 @@ class Beat:
     extra: int
 
     @property
-    def verdict(self):
+    def verdict(self) -> str:
         """In words: "beat", or "no beat: silent" and the like."""
         return "beat" if self.ok else f"no beat: {self.reason}"
 
 
-def find_taps(output, dt):
+def find_taps(output: np.ndarray, dt: float) -> np.ndarray:
     """Times of the taps of an output (T,), in samples of dt and not rounded -> (K,) of float.
 
     A tap is the midpoint between the output's rise and its fall through half height, each
@@ -70,7 +70,19 @@ def find_taps(output, dt):
     return (rises[: len(falls)] + falls) / 2
 
 
-def describe_beat(taps, n_steps, dt, period=None):
+def asynchronies(taps: np.ndarray, clicks: np.ndarray, period: float) -> np.ndarray:
+    """Tap minus click of the tap nearest to each click (K,), all in samples -> (K,).
+
+    NaN where no tap is within half a period of the click.
+    """
+    if len(taps) == 0:
+        return np.full(len(clicks), np.nan)
+    nearest = np.abs(np.subtract.outer(taps, clicks)).argmin(axis=0)
+    apart = taps[nearest] - clicks
+    return np.where(np.abs(apart) <= period / 2, apart, np.nan)
+
+
+def describe_beat(taps: np.ndarray, n_steps: int, dt: float, period: float | None = None) -> Beat:
     """The `Beat` of a run of n_steps with taps (K,) [samples], as `find_taps` finds them.
 
     period [s]: what was asked for; a median ITI nearer to half or twice its tempo is no beat.

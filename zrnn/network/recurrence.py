@@ -83,13 +83,17 @@ def adjoint(currents, grad_outputs, grad_states, w_hh, w_ho, alpha) -> Iterator:
         delta_t = (1 - alpha) delta_{t+1} + [x_t > 0] (alpha W' delta_{t+1} + W_out' g_t) + s_t
 
     currents (T + 1, B, N) as of `unroll`; g = grad_outputs = dL/dz (T, B, O); s = grad_states
-    (T, B, N), the part of dL/dx that does not go through z, or None.
+    (T, B, N), the part of dL/dx that does not go through z, or None. For M sums L of each trial,
+    g and the deltas have B M trials, those of trial b from b M on.
     Yields (slice of the steps, deltas (n, B, N), rates r_{t-1} and r_t (n + 1, B, N)).
     """
-    delta = torch.zeros_like(currents[0])
+    n_sums = grad_outputs.shape[1] // currents.shape[1]
+    delta = currents.new_zeros(grad_outputs.shape[1], currents.shape[2])
     for block in reversed(blocks(*grad_outputs.shape[:2])):
         rates = currents[block.start : block.stop + 1].relu()
         active = rates[1:].sign()
+        if n_sums > 1:
+            active = active.repeat_interleave(n_sums, dim=1)
         deltas = grad_outputs[block] @ w_ho
         for k in reversed(range(len(deltas))):
             deltas[k].addmm_(delta, w_hh, alpha=alpha).mul_(active[k]).add_(delta, alpha=1 - alpha)

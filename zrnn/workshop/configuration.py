@@ -1,431 +1,264 @@
-"""The configuration: config.yaml, changed by a file and by dotted flags, checked key by key.
+"""The configuration of a run: defaults, config.yaml, a file, a checkpoint's own, and flags.
 
-The only reader of config.yaml. A configuration is a dict of sections, each a dict of values:
-config["model"]["dt"]. Whatever is wrong raises ConfigError with one line for the user.
+The only reader of config.yaml. `schema` says what keys there are, `checks` what goes together.
 """
 
-import difflib
-import math
-import re
-import signal
+import reprlib
 import sys
-from collections import namedtuple
 from pathlib import Path
 
-import fire
 import yaml
+from pydantic import ValidationError
+
+from zrnn.workshop import checks
+from zrnn.workshop.errors import UserError
+from zrnn.workshop.schema import KEYS, PATHS, SECTIONS, Config, allowed
 
 DEFAULT_PATH = Path(__file__).parents[2] / "config.yaml"
-
-Rule = namedtuple("Rule", "allowed convert")  # what may be there, in words; raises ValueError
-
-
-class ConfigError(ValueError):
-    """A configuration or a flag that cannot be used; the message is one line for the user."""
+MAX_BYTES = 1_000_000  # of a configuration file
+RUNS = "runs"  # the folder of all runs that have a name
+TRAINED = ("model", "task", "training")  # the sections that a checkpoint brings with it
+NOT_TRAINED = ("training.save_path", "training.log_path", "training.save_seconds")
 
 
-def number(low=-math.inf, high=math.inf, above=None, whole=False):
-    """A finite number, low <= value <= high, or strictly above `above`."""
-    bounds = [f"above {above}"] if above is not None else []
-    bounds += [f"at least {low}"] if low > -math.inf else []
-    bounds += [f"at most {high}"] if high < math.inf else []
-
-    def convert(value):
-        if isinstance(value, bool):
-            raise ValueError
-        value = float(value)  # YAML reads 1e-3 as a string
-        if not math.isfinite(value) or not low <= value <= high:
-            raise ValueError
-        if (above is not None and value <= above) or (whole and value != int(value)):
-            raise ValueError
-        return int(value) if whole else value
-
-    kind = "a whole number" if whole else "a number"
-    return Rule(" ".join([kind, " and ".join(bounds)]).strip(), convert)
-
-
-def whole(low, high=math.inf):
-    return number(low, high, whole=True)
-
-
-def choice(*names):
-    def convert(value):
-        if value not in names or isinstance(value, bool) != isinstance(names[0], bool):
-            raise ValueError
-        return value
-
-    return Rule(" or ".join(str(name) for name in names), convert)
-
-
-def list_of(rule, length=None, or_one=False):
-    """A list of values that each obey `rule`; with or_one, a single value too."""
-
-    def convert(value):
-        if or_one and not isinstance(value, (list, tuple)):
-            return rule.convert(value)
-        if (
-            not isinstance(value, (list, tuple))
-            or not value
-            or (length or len(value)) != len(value)
-        ):
-            raise ValueError
-        return [rule.convert(item) for item in value]
-
-    many = f"a list of {length or 'one or more'}, each {rule.allowed}"
-    return Rule(f"{rule.allowed}, or {many}" if or_one else many, convert)
-
-
-def each_stage(rule):
-    return list_of(rule, or_one=True)
-
-
-def _path(value):
-    if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise ValueError
-    return value
-
-
-PATH = Rule("a path, printable", _path)
-FLAG = choice(True, False)
-POSITIVE = number(above=0)
-MAX_STEPS = 10_000_000  # of a trial or a drive: more is a mistake, and would fill the memory
-
-RULES = {
-    "model.type": choice("ZemlianovaRNN", "RNN"),
-    "model.input_dim": whole(2, 2),
-    "model.hidden_dim": whole(2, 20_000),
-    "model.output_dim": whole(1, 1),
-    "model.tau": POSITIVE,
-    "model.dt": POSITIVE,
-    "model.sigma_rec": number(0),
-    "model.sigma_input": number(0),
-    "model.excit_percent": number(0, 1),
-    "task.cue_constant": POSITIVE,
-    "task.click_width": POSITIVE,
-    "task.max_onset": number(0),
-    "training.periods": list_of(POSITIVE),
-    "training.stage_dt": list_of(POSITIVE),
-    "training.epochs": each_stage(whole(1)),
-    "training.products": each_stage(choice("float32", "mixed", "bfloat16")),
-    "training.recompute": FLAG,
-    "training.batch_size": each_stage(whole(1, 100_000)),
-    "training.learning_rate": each_stage(POSITIVE),
-    "training.final_rate": each_stage(number(0, 1)),
-    "training.adam_beta2": number(0, 1),
-    "training.max_grad_norm": POSITIVE,
-    "training.noise_scale": each_stage(number(0)),
-    "training.mirrored_noise": FLAG,
-    "training.period_weight": each_stage(number(0)),
-    "training.trial_seconds": each_stage(POSITIVE),
-    "training.click_seconds": each_stage(number(0)),
-    "training.silent_periods": each_stage(POSITIVE),
-    "training.early_stopping_loss": number(0),
-    "training.validation_trials": whole(1, 100_000),
-    "training.validation_every": whole(1),
-    "training.seed": whole(0, 2**32 - 1),
-    "training.save_path": PATH,
-    "training.save_seconds": number(0),
-    "training.log_path": PATH,
-    "drive.folder": PATH,
-    "drive.discard_seconds": number(0),
-    "drive.keep_seconds": POSITIVE,
-    "drive.clicks": FLAG,
-    "drive.onset": number(0),
-    "drive.extra_periods": whole(0, 500),
-    "drive.extra_floor": POSITIVE,
-    "drive.extra_decay": POSITIVE,
-    "drive.hidden_states": choice("trained", "all", "none"),
-    "drive.seed": whole(0, 2**32 - 1),
-    "taps.smoothing": number(0),
-    "taps.prominence": POSITIVE,
-    "taps.max_cv": POSITIVE,
-    "taps.min_taps": whole(3),
-    "check.enable": FLAG,
-    "check.noise_runs": whole(1),
-    "check.untrained_periods": whole(0),
-    "check.untrained_runs": whole(1),
-    "check.range_seconds": POSITIVE,
-    "check.max_error": POSITIVE,
-    "check.max_cv": POSITIVE,
-    "check.max_untrained_error": POSITIVE,
-    "check.min_rank_correlation": number(-1, 1),
-    "check.seed": whole(0, 2**32 - 1),
-    "fig1.folder": PATH,
-    "fig1.window_seconds": POSITIVE,
-    "fig1.trajectory_seconds": POSITIVE,
-    "fig1.pca_every": whole(1),
-    "fig5.folder": PATH,
-    "fig5.plane_cues": list_of(number(), length=2),
-    "fig5.plane_runs": whole(2),
-    "fig5.plane_seconds": POSITIVE,
-    "fig5.tap_cue": number(),
-    "fig5.tap_phase": number(0, 0.5),
-    "fig5.grid": whole(2),
-    "fig5.span": POSITIVE,
-    "fig5.cues": list_of(number()),
-    "fig5.field_seconds": POSITIVE,
-    "fig5.beat_cue": number(),
-    "fig5.times": list_of(POSITIVE),
-    "fig5.seed": whole(0, 2**32 - 1),
-    "cue_range.folder": PATH,
-    "cue_range.cues": list_of(POSITIVE, length=2),
-    "cue_range.n_cues": whole(2),
-    "cue_range.keep_seconds": POSITIVE,
-    "fig3.folder": PATH,
-    "fig3.time_cues": list_of(number()),
-    "fig3.time_seconds": POSITIVE,
-    "fig3.cues": list_of(number(), length=2),
-    "fig3.step": POSITIVE,
-    "fig3.n_cycles": whole(2),
-    "fig3.onset_distances": list_of(POSITIVE, length=2),
-    "fig3.n_distances": whole(4),
-    "fig3.beyond": list_of(POSITIVE),
-    "fig3.period_cues": list_of(number(), length=2),
-    "fig3.cycle_cues": list_of(number()),
-    "bifurcation.folder": PATH,
-    "bifurcation.cues": list_of(number(), length=2),
-    "bifurcation.step": POSITIVE,
-    "bifurcation.search_cues": list_of(number()),
-    "bifurcation.search_seconds": POSITIVE,
-    "bifurcation.search_states": whole(1),
-    "bifurcation.beat_cue": number(),
-    "bifurcation.cycle_cues": list_of(number(), length=2),
-    "bifurcation.n_cycles": whole(2),
-    "bifurcation.n_edge": whole(0),
-    "bifurcation.settle_seconds": POSITIVE,
-    "bifurcation.ramp_seconds": number(0),
-    "bifurcation.keep_seconds": POSITIVE,
-    "bifurcation.min_height": POSITIVE,
-    "bifurcation.onset_distances": list_of(POSITIVE, length=2),
-    "bifurcation.n_distances": whole(4),
-    "bifurcation.onset_seconds": number(1),
-    "bifurcation.small_range": POSITIVE,
-    "bifurcation.small_seconds": POSITIVE,
-    "bifurcation.small_height": POSITIVE,
-    "groups.folder": PATH,
-    "groups.periods": list_of(POSITIVE),
-    "groups.record_seconds": POSITIVE,
-    "groups.border": number(0, 0.5),
-    "groups.lesion_seconds": POSITIVE,
-    "groups.draws": whole(1),
-    "groups.runaway": number(above=1),
-    "groups.seed": whole(0, 2**32 - 1),
-    "plotting.enable": FLAG,
-    "plotting.folder": PATH,
-    "plotting.format": choice("png", "pdf"),
-}
+def _short(value) -> str:
+    """A value in few words, whatever it is."""
+    return value[:80] if isinstance(value, str) and value.isprintable() else reprlib.repr(value)
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """A safe YAML loader that refuses a key given twice instead of keeping the last."""
+    """A safe YAML loader that refuses keys given twice, instead of keeping the last, and lists."""
 
     def construct_mapping(self, node, deep=False):
         seen = set()
         for key_node, _ in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.YAMLError(f"line {line}: a list or a mapping is no key")
             if key_node.value in seen:
-                line = key_node.start_mark.line + 1
-                raise yaml.YAMLError(f"key {key_node.value} stands twice, again in line {line}")
+                raise yaml.YAMLError(f"line {line}: key {_short(key_node.value)} stands twice")
             seen.add(key_node.value)
         return super().construct_mapping(node, deep)
 
 
-def read(path):
-    """The keys of a YAML file as {"section.key": value}, known ones, their values unchecked."""
+def read(path) -> dict:
+    """What a YAML file holds, {section: {key: value}}, unchecked. Raises UserError."""
+    name = f"config {_short(str(path))}"
     try:
+        if not Path(path).is_file():
+            raise UserError(f"{name}: cannot be read (no such file)")
+        if Path(path).stat().st_size > MAX_BYTES:
+            raise UserError(f"{name}: too large; allowed: at most {MAX_BYTES} bytes")
         content = yaml.load(Path(path).read_text(encoding="utf-8"), _UniqueKeys)
+    except UserError:
+        raise
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"config {path}: cannot be read ({error})") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"config {path}: not YAML ({' '.join(str(error).split())})") from None
+        reason = getattr(error, "strerror", None) or "not text"
+        raise UserError(f"{name}: cannot be read ({reason})") from None
+    except Exception as error:  # the parser has many ways to fail, too deep a file among them
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{name}: not YAML ({reason})") from None
     if not isinstance(content, dict):
-        raise ConfigError(
-            f"config {path}: empty or not sections of keys, as in {DEFAULT_PATH.name}"
-        )
-    return _flatten(content, f"config {path}")
+        raise UserError(f"{name}: empty or not sections of keys, as in {DEFAULT_PATH.name}")
+    return content
 
 
-def _flatten(sections, where):
-    """{"section.key": value} of {section: {key: value}}, all of them known keys."""
-    flat = {}
+def _flatten(sections, where) -> dict:
+    """{"section.key": value} of {section: {key: value}}, all of them known. Raises UserError."""
+    flat, wrong = {}, []
     for section, keys in sections.items():
+        keys = {} if keys is None and section in SECTIONS else keys
         if not isinstance(keys, dict):
-            raise ConfigError(f"{where}: {section} is {keys!r}; allowed: a section of keys")
-        flat.update({f"{section}.{key}": value for key, value in keys.items()})
-    _check_keys(flat, where)
+            wrong.append(f"{_short(section)} is {_short(keys)}; allowed: a section of keys")
+        elif section not in SECTIONS:
+            wrong.append(f"unknown section {_short(section)}{checks.suggestion(str(section))}")
+        else:
+            flat.update({f"{section}.{key}": value for key, value in keys.items()})
+    return _known(flat, where, wrong)
+
+
+def _known(flat, where, wrong=()):
+    wrong = [*wrong]
+    wrong += [f"unknown key {_short(k)}{checks.suggestion(k)}" for k in flat if k not in KEYS]
+    if wrong:
+        raise UserError("\n".join(f"{where}: {line}" for line in wrong))
     return flat
 
 
-def _check_keys(keys, where):
-    for key in keys:
-        if key not in RULES:
-            near = difflib.get_close_matches(str(key), RULES, n=1, cutoff=0)[0]
-            raise ConfigError(f"{where}: unknown key {key}; the nearest known one is {near}")
+def _trained_with(checkpoint) -> dict:
+    """The keys with which a network was trained, {"section.key": value}.
 
-
-def load(config_path=None, flags=None, checkpoint=None):
-    """The resolved configuration, {section: {key: value}}. Raises ConfigError.
-
-    Later ones win: the config.yaml beside this file, `config_path` (which may lack keys, as the
-    predecessor's files do; a path, or the sections themselves), the model, task and training
-    sections of `checkpoint` (what a network was trained with), and `flags` {"section.key": value}.
+    checkpoint: its configuration, {section: {key: value}}, also of an older version: then model and
+    task, whose keys are the same, and the trained periods. Raises UserError.
     """
-    if not isinstance(config_path, (str, Path, dict, type(None))):
-        raise ConfigError(f"config_path is {config_path!r}; allowed: a file")
-    flat = read(DEFAULT_PATH)
-    if isinstance(config_path, dict):
-        flat.update(_flatten(config_path, "configuration"))
-    elif config_path is not None:
-        flat.update(read(config_path))
-    for section in ("model", "task", "training") if checkpoint else ():
-        flat.update({f"{section}.{k}": v for k, v in checkpoint[section].items()})
+    if not isinstance(checkpoint, dict) or not all(
+        isinstance(checkpoint.get(section), dict) for section in TRAINED
+    ):
+        raise UserError("checkpoint: its configuration has no sections model, task and training")
+    flat = {f"{s}.{k}": v for s in TRAINED for k, v in checkpoint[s].items()}
+    if any(key.startswith("training.") and key not in KEYS for key in flat):  # an older version
+        flat = {
+            key: value
+            for key, value in flat.items()
+            if not key.startswith("training.") or key == "training.periods"
+        }
+    return {key: value for key, value in flat.items() if key in KEYS and key not in NOT_TRAINED}
+
+
+def _validated(flat, sources=None) -> Config:
+    """The configuration of {"section.key": value}; sources: where a key's value is from."""
+    nested = {section: {} for section in SECTIONS}
+    for key, value in flat.items():
+        section, name = key.split(".")
+        nested[section][name] = value
+    try:
+        return Config.model_validate(nested)
+    except ValidationError as error:
+        keys = dict.fromkeys(".".join(e["loc"][:2]) for e in error.errors(include_context=False))
+    lines = []
+    for key in keys:
+        where = f"{sources[key]}: " if (sources or {}).get(key) else ""
+        may_be = allowed(KEYS[key].annotation, KEYS[key].metadata)
+        lines.append(f"{where}{key} is {_short(flat[key])}; allowed: {may_be}")
+    raise UserError("\n".join(lines)) from None
+
+
+def _resolved(config, training=True) -> Config:
+    """With what is derived from other keys filled in, all checked together."""
+    if wrong := checks.problems(config, training):
+        raise UserError("\n".join(wrong))
+    if config.training.dt is not None:
+        return config
+    dt = checks.descent_dt(config.model, config.task)
+    return config.model_copy(update={"training": config.training.model_copy(update={"dt": dt})})
+
+
+def _named(name, flags) -> dict:
+    """All places of a run with a name, but for those that a flag sets."""
+    if isinstance(name, int) and not isinstance(name, bool):
+        name = str(name)
+    plain = isinstance(name, str) and name.isprintable() and not set(name) & set('/\\:*?"<>|')
+    if not plain or not 0 < len(name.encode()) <= 100 or name[0] in ".-" or name != name.strip():
+        raise UserError(
+            f"name is {_short(name)}; allowed: a plain word of at most 100 characters, for the "
+            f"folder {RUNS}/NAME"
+        )
+    return {key: f"{RUNS}/{name}/{KEYS[key].default}" for key in PATHS if key not in flags}
+
+
+def load(config_path=None, flags=None, checkpoint=None, name=None) -> Config:
+    """The resolved configuration. Raises UserError, which names all that is wrong at once.
+
+    Later ones win: the defaults, config.yaml, `config_path` (which may lack keys; a path, or the
+    sections themselves), the places of a run's `name`, the model, task and training sections of
+    `checkpoint` (the configuration with which a network was trained), and `flags`
+    {"section.key": value}. What `config_path` says against the checkpoint is refused where it
+    matters to the network, and said where it mattered in training only.
+    """
     flags = dict(flags or {})
+    name = flags.pop("name", name)
     if "model_type" in flags:
         flags["model.type"] = flags.pop("model_type")
-    _check_keys(flags, "command line")
-    flat.update(flags)
-    config = {}
-    for key, rule in RULES.items():
-        if key not in flat:
-            raise ConfigError(
-                f"config {DEFAULT_PATH}: key {key} is missing; allowed: {rule.allowed}"
-            )
-        section, name = key.split(".")
-        try:
-            value = rule.convert(flat[key])
-        except (ValueError, TypeError, OverflowError):
-            raise ConfigError(f"{key} is {flat[key]!r}; allowed: {rule.allowed}") from None
-        config.setdefault(section, {})[name] = value
-    _check_together(config)
-    return config
+    flat, sources = {}, {}
+
+    def add(layer, where):
+        flat.update(layer)
+        sources.update(dict.fromkeys(layer, where))
+
+    if DEFAULT_PATH.exists():
+        add(_flatten(read(DEFAULT_PATH), f"config {DEFAULT_PATH.name}"), DEFAULT_PATH.name)
+    own = {}
+    if isinstance(config_path, dict):
+        own = _flatten(config_path, "configuration")
+    elif isinstance(config_path, (str, Path)):
+        own = _flatten(read(config_path), f"config {_short(str(config_path))}")
+    elif config_path is not None:
+        raise UserError(f"config_path is {_short(config_path)}; allowed: a file")
+    add(own, f"config {_short(str(config_path))}" if isinstance(config_path, (str, Path)) else "")
+    if name is not None:
+        add(_named(name, flags), "")
+    if checkpoint:
+        trained = _trained_with(checkpoint)
+        _compare(own, trained, flags, config_path)
+        add(trained, "checkpoint")
+    add(_known(flags, "command line"), "")
+    return _resolved(_validated(flat, sources), training=not checkpoint)
 
 
-def _check_together(config):
-    """What no single key can tell."""
-    model, task, training = config["model"], config["task"], config["training"]
-
-    def whole_steps(name, seconds, dt):
-        steps = seconds / dt
-        if steps > MAX_STEPS:
-            raise ConfigError(
-                f"{name} is {seconds} s; allowed: at most {MAX_STEPS} steps of {dt} s"
-            )
-        if round(steps) < 1 or abs(steps - round(steps)) > 1e-6 * steps:
-            raise ConfigError(f"{name} is {seconds} s; allowed: a multiple of the step dt, {dt} s")
-
-    for name, dt in [("model.dt", model["dt"])] + [
-        ("training.stage_dt", dt) for dt in training["stage_dt"]
-    ]:
-        if dt > model["tau"]:
-            raise ConfigError(f"{name} is {dt} s; allowed: at most model.tau, {model['tau']} s")
-        whole_steps("task.click_width", task["click_width"], dt)
-    if training["stage_dt"][-1] != model["dt"]:
-        raise ConfigError(
-            f"training.stage_dt ends with {training['stage_dt'][-1]} s; allowed: it ends with "
-            f"model.dt, {model['dt']} s"
-        )
-    for stage in stages(config):
-        for key in ("batch_size", "validation_trials"):
-            if stage["mirrored_noise"] and stage[key] % 2:
-                raise ConfigError(
-                    f"training.{key} is {stage[key]}; allowed: even numbers with mirrored_noise"
-                )
-        whole_steps("training.trial_seconds", stage["trial_seconds"], stage["dt"])
-        if stage["trial_seconds"] <= task["max_onset"]:
-            raise ConfigError(
-                f"training.trial_seconds is {stage['trial_seconds']} s; allowed: above "
-                f"task.max_onset, {task['max_onset']} s"
-            )
-    drive = config["drive"]
-    for name, seconds in [
-        ("drive.discard_seconds", drive["discard_seconds"]),
-        ("drive.keep_seconds", drive["keep_seconds"]),
-        ("cue_range.keep_seconds", config["cue_range"]["keep_seconds"]),
-    ]:
-        if seconds > 0:
-            whole_steps(name, seconds, model["dt"])
-    if drive["onset"] > drive["discard_seconds"]:
-        raise ConfigError(
-            f"drive.onset is {drive['onset']} s; allowed: at most drive.discard_seconds, "
-            f"{drive['discard_seconds']} s"
-        )
-    if len(set(training["periods"])) < len(training["periods"]):
-        raise ConfigError(f"training.periods is {training['periods']}; allowed: each period once")
-    if min(training["periods"]) < 2 * task["click_width"]:
-        raise ConfigError(
-            f"training.periods has {min(training['periods'])} s; allowed: at least two clicks of "
-            f"task.click_width, {2 * task['click_width']} s"
-        )
+def _compare(own, trained, flags, config_path):
+    """Refuse, or say, what a configuration file wants otherwise than the network was trained."""
+    sources = dict.fromkeys(trained, "checkpoint")
+    was, refused = _validated(trained, sources), []
+    wanted = _validated({**trained, **{key: own[key] for key in own if key in trained}})
+    for key, value, old in differences(wanted, was):
+        if key in flags:
+            continue
+        line = f"{config_path}: {key} is {value}; the network was trained with {old}"
+        if key.startswith("training.") and key != "training.periods":
+            print(f"note: {line}, which is kept", file=sys.stderr)
+        else:
+            refused.append(f"{line}; allowed: the same, or the flag --{key}")
+    if refused:
+        raise UserError("\n".join(refused))
 
 
-def stages(config):
-    """The training stages, one dict each: the training section with one value for every key."""
-    training = config["training"]
-    result = []
-    for i, dt in enumerate(training["stage_dt"]):
-        stage = {"dt": dt}
-        for key, value in training.items():
-            if key in ("periods", "stage_dt") or not isinstance(value, list):
-                stage[key] = value
-                continue
-            if len(value) != len(training["stage_dt"]):
-                raise ConfigError(
-                    f"training.{key} is {value}; allowed: one number, or one for each of the "
-                    f"{len(training['stage_dt'])} stages in training.stage_dt"
-                )
-            stage[key] = value[i]
-        result.append(stage)
-    return result
-
-
-def differences(config, other):
+def differences(config: Config, other: Config) -> list[tuple]:
     """[(key, value, other value)] where two configurations differ."""
-    keys = [key.split(".") for key in RULES]
-    pairs = [(f"{s}.{k}", config[s][k], other[s][k]) for s, k in keys]
+    pairs = [(f"{s}.{k}", config[s][k], other[s][k]) for s, k in (key.split(".") for key in KEYS)]
     return [pair for pair in pairs if pair[1] != pair[2]]
 
 
-def to_text(config, about=None):
+def plain(config: Config) -> dict:
+    """The configuration as {section: {key: value}}, to keep in a checkpoint."""
+    return config.model_dump()
+
+
+def changes_text(config: Config) -> str:
+    """What differs from the defaults, one line a key; the places of a named run in one line."""
+    lines, folders = [], set()
+    for key, value, default in differences(config, _resolved(Config())):
+        folder = value.removesuffix(f"/{default}") if key in PATHS else ""
+        if folder.startswith(f"{RUNS}/"):
+            folders.add(f"  everything goes to {folder}/")
+        else:
+            lines.append(f"  {key}: {value}")
+    if not lines and not folders:
+        return "configuration: all defaults"
+    return "\n".join(["configuration, where it differs from the defaults:", *lines, *folders])
+
+
+def to_text(config: Config, about=None) -> str:
     """The configuration as YAML that `load` reads again, with `about` {name: value} in comments."""
     head = "".join(f"# {name}: {value}\n" for name, value in (about or {}).items())
-    return head + yaml.safe_dump(config, sort_keys=False, default_flow_style=None, width=100)
+    return head + yaml.safe_dump(plain(config), sort_keys=False, default_flow_style=None, width=100)
 
 
-def help_text(script_help):
-    """`script_help` and every key with its default, unit and meaning, from config.yaml itself."""
-    lines, section = [script_help.strip(), "", "Configuration keys, with their defaults:"], ""
-    for line in DEFAULT_PATH.read_text(encoding="utf-8").splitlines():
-        if found := re.match(r"(\w+):", line):
-            section = found[1]
-        elif found := re.match(r"\s+(\w+):\s*(.*?)\s*#\s*(.*)", line):
-            key = f"{section}.{found[1]}"
-            lines.append(f"  --{key} {found[2]}\n        {found[3]}; {RULES[key].allowed}")
+def _value_text(value) -> str:
+    return yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
+
+
+def commented() -> str:
+    """config.yaml: every key with its default and, in a comment, what it means."""
+    lines = [
+        "# What a user may want to change. Any key is also a flag: --training.epochs 50",
+        "# Written by: python -m zrnn.workshop.configuration > config.yaml",
+    ]
+    for section, fields in SECTIONS.items():
+        lines += ["", f"{section + ':':27} # {fields.__doc__}"]
+        for name, field in fields.model_fields.items():
+            lines.append(f"{f'  {name}: {_value_text(field.default)}':27} # {field.description}")
+    return "\n".join(lines) + "\n"
+
+
+def help_text(about: str, sections) -> str:
+    """`about`, and every key of the sections with its default, unit and meaning."""
+    lines = [about.strip(), ""]
+    for section in sections:
+        for name, field in SECTIONS[section].model_fields.items():
+            flag = f"  --{section}.{name} {_value_text(field.default)}"
+            lines.append(f"{flag:38}  {field.description}")
     return "\n".join(lines)
 
 
-def command_line(main, *user_errors):
-    """Run a script's main(**flags) under Fire; a user's mistake is one line and exit code 2.
-
-    Fire hands every flag, --help among them, to a function that takes any keyword; so help is
-    answered here. `user_errors`: the exceptions besides ConfigError that speak to the user.
-    """
-
-    def stop(number, frame):
-        sys.exit(128 + number)
-
-    def run(*words, **flags):
-        signal.signal(signal.SIGTERM, stop)  # unwinds, so that no half results stay behind
-        if {"help", "h"} & set(flags):
-            print(help_text(sys.modules["__main__"].__doc__))
-            return
-        try:
-            if words:
-                raise ConfigError(f"command line: {words[0]!r} belongs to no flag; see --help")
-            main(**flags)
-        except (ConfigError, *user_errors) as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(2)
-        except KeyboardInterrupt:
-            print("stopped", file=sys.stderr)
-            sys.exit(130)
-
-    fire.Fire(run)
+if __name__ == "__main__":
+    print(commented(), end="")

@@ -1,30 +1,32 @@
-"""Files that are whole or not there at all, and where a result came from.
+"""Files that are whole or not there at all.
 
 Everything a script saves goes through here: written beside its place, synced, renamed. Whatever
-stands in the way raises FileError with one line for the user.
+stands in the way raises UserError. Only regular files and folders are ever replaced.
 """
 
-import json
 import os
 import platform
+import re
+import secrets
 import shutil
 import signal
-import subprocess
-from contextlib import contextmanager
-from functools import cache
-from importlib.metadata import version
+import stat
+import tempfile
+import time
+import zlib
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # not on Windows, where two runs into one place are not told apart
-    fcntl = None
+import filelock
 
-HOME = Path(__file__).parents[2]
+from zrnn.workshop.errors import UserError
 
-
-class FileError(ValueError):
-    """A file or folder that cannot be written or used; the message is one line for the user."""
+MAX_NAME = 200  # bytes of a file's name: most systems allow 255, and parts are named longer
+DAY = 24 * 3600  # [s] a part of another machine that is older than this belongs to no run
+# those that stop a run; Windows has no SIGHUP
+SIGNALS = [getattr(signal, s) for s in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, s)]
+_HERE = f"{zlib.crc32(platform.node().encode()) & 0xFFFF:04x}"  # this machine; disks are shared
+_PART = re.compile(r"\.part-([0-9a-f]{4})-(\d+)-[0-9a-f]{8}-.*", re.DOTALL)
 
 
 @contextmanager
@@ -32,32 +34,81 @@ def _user_errors(path):
     try:
         yield
     except OSError as error:
-        raise FileError(f"{path}: cannot be written ({error.strerror or error})") from None
+        reason = error.strerror or error
+        raise UserError(f"{_shown(path)}: cannot be written ({reason})") from None
+
+
+def _shown(path):
+    text = str(path)
+    return text if text.isprintable() and len(text) < 200 else repr(text[:100] + "...")
 
 
 def _sync(path):
-    handle = os.open(path, os.O_RDONLY)
+    if os.name == "nt" and path.is_dir():  # Windows syncs no folders
+        return
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
 
 
+def _place(path, folder=False) -> Path:
+    """Where `path` lies, symbolic links followed. UserError unless a file may be put there."""
+    kind = "a folder" if folder else "a regular file"
+    try:
+        place = Path(os.path.realpath(path))
+        mode = os.stat(place).st_mode
+    except FileNotFoundError:
+        mode = None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{_shown(path)}: cannot be written ({reason})") from None
+    if len(os.fsencode(place.name)) > MAX_NAME:
+        raise UserError(f"{_shown(path)}: name too long; allowed: at most {MAX_NAME} bytes")
+    right = stat.S_ISDIR if folder else stat.S_ISREG
+    if not place.name or (mode is not None and not right(mode)):
+        raise UserError(f"{_shown(path)}: cannot be replaced; allowed: {kind}, new or old")
+    return place
+
+
+def _part_of(place) -> Path:
+    """A name beside `place` that no other run has; those of runs that died are cleared away."""
+    for old in place.parent.glob(".part-*"):
+        if (found := _PART.fullmatch(old.name)) and not _in_use(old, found[1], int(found[2])):
+            with suppress(OSError):
+                shutil.rmtree(old) if old.is_dir() else old.unlink()
+    name = f".part-{_HERE}-{os.getpid()}-{secrets.token_hex(4)}-{place.name}"
+    return place.with_name(name)
+
+
+def _in_use(part, machine, pid):
+    try:
+        if machine != _HERE or os.name == "nt":  # its process cannot be asked after
+            return time.time() - part.stat().st_mtime < DAY
+        os.kill(pid, 0)  # sends nothing
+    except (FileNotFoundError, ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # a process of somebody else
+        return True
+    return True
+
+
 @contextmanager
 def replacing(path):
     """A path to write to; when the block ends without an error, the file takes the place of `path`.
 
-    It lies in the same folder and keeps the suffix. Raises FileError.
+    It lies in the same folder and keeps the suffix. Raises UserError.
     """
-    path = Path(path)
-    part = path.with_name(f".part-{path.name}")
+    place = _place(path)
     with _user_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        part = _part_of(place)
         try:
             yield part
             _sync(part)
-            os.replace(part, path)
-            _sync(path.parent)
+            os.replace(part, place)
+            _sync(place.parent)
         finally:
             part.unlink(missing_ok=True)
 
@@ -67,142 +118,132 @@ def replacing_folder(folder, own):
     """As `replacing`, for a whole folder: what was in it before is gone when the block ends.
 
     own: patterns of the names that a run writes. A folder that holds anything else is not replaced.
+    The caller has `claimed` the folder.
     """
-    folder = Path(folder).absolute()
-    part, old = (folder.with_name(f".{word}-{folder.name}") for word in ("part", "old"))
-
-    def tidy():
-        if old.exists() and not folder.exists():  # stopped between the two renames
-            old.rename(folder)
-        for leftover in (part, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-
+    place = check_folder(folder, own)
+    old = place.with_name(f".old-{place.name}")
     with _user_errors(folder):
-        tidy()
-        if folder.exists() and not folder.is_dir():
-            raise FileError(f"{folder}: is a file; allowed: a folder, new or of an earlier run")
-        names = {file.name for file in folder.iterdir()} if folder.exists() else set()
-        strange = names - {n for n in names for pattern in own if Path(n).match(pattern)}
-        if strange:
-            raise FileError(
-                f"{folder}: holds {min(strange)}, which no earlier run made; allowed: a new folder "
-                "or one of an earlier run, for it is replaced as a whole"
-            )
+        place.parent.mkdir(parents=True, exist_ok=True)
+        part = _part_of(place)
         try:
-            part.mkdir(parents=True)
+            part.mkdir()
             yield part
             for file in part.iterdir():
                 _sync(file)
-            if folder.exists():
-                folder.rename(old)
-            part.rename(folder)
-            _sync(folder.parent)
+            if place.exists():
+                place.rename(old)
+            part.rename(place)
+            _sync(place.parent)
         finally:
-            tidy()
+            _settle(place, old)
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def _settle(place, old):
+    """Bring back the old folder if the new one did not come; else clear it away."""
+    if old.exists() and not place.exists():
+        old.rename(place)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def check_folder(folder, own) -> Path:
+    """Where a folder lies that may be replaced as a whole. Raises UserError; own: its patterns."""
+    place = _place(folder, folder=True)
+    if Path.cwd().is_relative_to(place) or os.path.ismount(place):
+        raise UserError(f"{_shown(folder)}: cannot be replaced; allowed: a folder below this one")
+    with _user_errors(folder):
+        _settle(place, place.with_name(f".old-{place.name}"))
+        names = {file.name for file in place.iterdir()} if place.exists() else set()
+    strange = names - {n for n in names for pattern in own if Path(n).match(pattern)}
+    if strange:
+        raise UserError(
+            f"{_shown(folder)}: holds {_shown(min(strange))}, which no earlier run made; allowed: "
+            "a new folder or one of an earlier run, for it is replaced as a whole"
+        )
+    check_file(place / "file")
+    return place
 
 
 @contextmanager
 def claimed(path):
-    """Keep `path` for this process as long as the block lasts. FileError if another one has it."""
-    path = Path(path).absolute()
-    lock = path.with_name(f".lock-{path.name}")
+    """Keep `path` for this process as long as the block lasts. UserError if another one has it."""
+    place = Path(os.path.realpath(path))
+    lock = filelock.FileLock(place.with_name(f".lock-{place.name}"))
     with _user_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(lock, os.O_CREAT | os.O_RDWR)
-    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
         try:
-            if fcntl:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.fstat(handle).st_nlink == 0:  # the other run ended, and took its lock with it
-                    raise BlockingIOError
-        except BlockingIOError:
-            raise FileError(
-                f"{path}: another run is writing there; wait for it or name another place"
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise UserError(
+                f"{_shown(path)}: another run is writing there; wait for it or name another place"
             ) from None
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
+    try:
+        yield
     finally:
-        os.close(handle)
+        with suppress(OSError):  # Windows keeps a file that is open
+            os.unlink(lock.lock_file)
+        lock.release()
 
 
-def check_file(path):
-    """Raises FileError unless a file can be written at `path`, which need not exist."""
-    path = Path(path).absolute()
-    place = next(p for p in path.parents if p.exists())
-    if path.is_dir() or not place.is_dir() or not os.access(place, os.W_OK):
-        raise FileError(f"{path}: cannot be written; allowed: a file in a folder you may write to")
+def _nearest(place) -> Path:
+    """The nearest folder above a place that exists."""
+    return next(parent for parent in place.parents if parent.exists())
 
 
-def check_space(folder, n_bytes, advice):
-    """Raises FileError unless the disk of a folder, which may not exist yet, has n_bytes free."""
-    place = next(p for p in Path(folder).absolute().parents if p.exists())
-    free = shutil.disk_usage(place).free
+def check_file(path) -> None:
+    """Raises UserError unless a file can be written at `path`, which need not exist."""
+    place = _place(path)
+    with _user_errors(path), tempfile.TemporaryFile(dir=_nearest(place)):
+        pass
+
+
+def check_space(folder, n_bytes: float, advice: str) -> None:
+    """Raises UserError unless the disk of a folder, which may not exist yet, has n_bytes free."""
+    free = shutil.disk_usage(_nearest(Path(os.path.realpath(folder)) / "file")).free
     if n_bytes > free:
-        raise FileError(f"{folder}: needs {n_bytes / 1e9:.2f} GB, free: {free / 1e9:.2f}; {advice}")
+        raise UserError(f"{folder}: needs {size(n_bytes)}, free: {size(free)}; {advice}")
+
+
+def check_memory(n_bytes: float, advice: str) -> None:
+    """Raises UserError unless n_bytes of memory are free, as far as the system tells."""
+    free = _free_memory()
+    if free is not None and n_bytes > free:
+        raise UserError(f"needs {size(n_bytes)} of memory, free: {size(free)}; {advice}")
+
+
+def _free_memory():
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return 1024 * int(next(x for x in lines if x.startswith("MemAvailable")).split()[1])
+    except (OSError, StopIteration, ValueError):
+        return None
+
+
+def size(n_bytes: float) -> str:
+    """A number of bytes in the unit that fits: 1.2 GB."""
+    units = ["bytes", "kB", "MB", "GB", "TB", "PB"]
+    while n_bytes >= 999.5 and len(units) > 1:
+        n_bytes, units = n_bytes / 1000, units[1:]
+    return f"{n_bytes:.3g} {units[0]}"
 
 
 @contextmanager
 def held_signals():
-    """Ctrl-C and SIGTERM only note down their number, [n], so that the work in hand is finished.
+    """Ctrl-C, SIGTERM and SIGHUP only note down their number, [n]: the work in hand is finished.
 
-    A second one of the same kind does what it always does.
+    A second one of the same kind does what it always does. One that is ignored stays so.
     """
-    received, numbers = [], (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in numbers}
+    received, before = [], {}
 
     def note(number, frame):
         received.append(number)
         signal.signal(number, before[number])
 
-    for number in numbers:
-        signal.signal(number, note)
+    for number in SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:  # by nohup, or a shell's &
+            before[number] = signal.signal(number, note)
     try:
         yield received
     finally:
-        for number in numbers:
-            signal.signal(number, before[number])
-
-
-def _git(*words):
-    command = ["git", "-C", str(HOME), *words]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-@cache
-def provenance():
-    """What ran: {name: text} of the versions, the commit and whether the files were as committed"""
-    packages = ("torch", "numpy", "scipy", "scikit-learn", "matplotlib")
-    about = {"python": platform.python_version()} | {name: version(name) for name in packages}
-    commit, changed = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "-uno")
-    state = "not in a git repository"
-    if commit is not None:
-        state = f"{commit}, {'with changes' if changed else 'as committed'}"
-    return about | {"commit": state}
-
-
-def save_figure(figure, path, text, dpi=110):
-    """Save a figure with the `text` that says what made it: PNG Description or PDF Subject."""
-    key = "Subject" if str(path).endswith(".pdf") else "Description"
-    with replacing(path) as part:
-        figure.savefig(part, dpi=dpi, metadata={key: text})
-
-
-def save_drawings(folder, text, figures, suffix, numbers=None):
-    """Save {name: figure} with the suffix and {name: numbers} as JSON in a folder.
-
-    text: the configuration and what made it; it goes into every figure and beside them.
-    """
-    folder = Path(folder)
-    for name, figure in figures.items():
-        save_figure(figure, folder / f"{name}.{suffix}", text)
-    for name, content in (numbers or {}).items():
-        with replacing(folder / f"{name}.json") as part:
-            part.write_text(json.dumps(content, indent=1, default=str) + "\n")
-    with replacing(folder / "config.yaml") as part:
-        part.write_text(text)
-    print(f"saved in {folder}/")
+        for number, handler in before.items():
+            signal.signal(number, handler)
