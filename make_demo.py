@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from matplotlib.colors import to_hex, to_rgb
 
 from models import open_network
 from zrnn.analysis import geometry, groups, lesions, sound, taps
@@ -27,6 +28,11 @@ DIM = 0.1  # of the median unit's largest rate: units whose own is below it stay
 def encode(array, dtype: str) -> str:
     """An array in base64, row by row."""
     return base64.b64encode(np.ascontiguousarray(array, dtype).tobytes()).decode()
+
+
+def as_bytes(colour: str) -> list[int]:
+    """Red, green and blue, 0 to 255."""
+    return [round(255 * part) for part in to_rgb(colour)]
 
 
 def weights_of(model) -> dict:
@@ -61,18 +67,17 @@ def pictures_of(found: groups.Populations, periods) -> dict:
     mean, axes, _ = geometry.fit_plane(cycles)
     axes = axes * np.sign(axes.sum(axis=1, keepdims=True))  # a component's sign means nothing
     colours, centre = figures.period_colours(periods), axes @ mean
-    loops = [
-        {
-            "colour": "#" + "".join(f"{round(255 * c):02x}" for c in colours[r.period][:3]),
-            "points": (r.cycle @ axes.T - centre).round(4).tolist(),
-        }
-        for r in found.recordings
-    ]
+    loops = {r.period: (r.cycle @ axes.T - centre).round(4) for r in found.recordings}
+    points = np.concatenate(list(loops.values()))
     members = {**found.reference.groups, **found.parts}
     return {
         "order": encode(order, "<i2"), "rowsOfE": int(excitatory[order].sum()),
         "peak": encode(peak, "<f4"), "axes": [encode(axis, "<f4") for axis in axes],
-        "centre": centre.tolist(), "loops": loops,
+        "centre": centre.tolist(), "low": points.min(0).tolist(), "high": points.max(0).tolist(),
+        "loops": [
+            {"colour": to_hex(colours[period]), "points": [*loop.tolist(), loop[0].tolist()]}
+            for period, loop in loops.items()
+        ],
         "groups": {name: np.flatnonzero(own).tolist() for name, own in members.items() if own.any()},
     }  # fmt: skip
 
@@ -100,7 +105,7 @@ def page_of(template: str, networks: list[dict]) -> str:
             "minTaps": taps.MIN_TAPS, "runaway": lesions.RUNAWAY,
         },
         "voices": {"click": vars(sound.CLICK), "tap": vars(sound.TAP)},
-        "colours": {"E": figures.E_COLOUR, "I": figures.I_COLOUR},
+        "colours": {"E": as_bytes(figures.E_COLOUR), "I": as_bytes(figures.I_COLOUR)},
     }  # fmt: skip
     return template.replace(PLACE, json.dumps(data).replace("</", "<\\/"))
 
