@@ -18,135 +18,150 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from models import load_network
+import models
 from zrnn.analysis import taps as tapping
-from zrnn.network import drive as driving
-from zrnn.network import task
+from zrnn.network import drive, task
 from zrnn.workshop import command_line, configuration, figures, files
+from zrnn.workshop.errors import UserError
 from zrnn.workshop.figures import plt
 
-CHUNK = 1000  # steps between two writes of hidden states
+# periods never trained are drawn as floor + exp(-decay (1 - U)), U ~ U(0, 1): denser where short
+EXTRA_FLOOR, EXTRA_DECAY = 0.1, 5.0  # [s], none
+DRAWS = 100  # for each period wanted; they are rounded to 1 ms, so that some come twice
+PICTURE_SECONDS = 3.0  # [s] shown of an output: its end
 PICTURE_BYTES = 50_000  # of one picture, roughly
 NAMES = "valid_output_*.npy peaks_*.npy hidden_states_*.npy plot_period_*.* summary.csv".split()
 NAMES += ["config.yaml", "made_by.json"]  # what a drive may leave in its folder
 
 
-def extra_periods(drive, trained):
-    """Periods never trained, distinct: round(floor + exp(-decay (1 - U)), 3), ascending."""
-    rng = np.random.default_rng(drive["seed"])
-    periods = set()
-    while len(periods) < drive["extra_periods"]:
-        drawn = drive["extra_floor"] + np.exp(-drive["extra_decay"] * (1 - rng.random()))
-        periods |= {round(float(drawn), 3)} - set(trained)
-    return sorted(periods)
+def extra_periods(n_periods, trained, seed):
+    """n_periods [s] never trained, in whole ms, distinct, ascending. Raises UserError."""
+    draws = np.random.default_rng(seed).random(DRAWS * n_periods)
+    drawn = np.round(EXTRA_FLOOR + np.exp(-EXTRA_DECAY * (1 - draws)), 3)
+    distinct = [period for period in dict.fromkeys(drawn.tolist()) if period not in trained]
+    if len(distinct) < n_periods:
+        raise UserError(
+            f"drive.extra_periods is {n_periods}; allowed: at most {len(distinct)}, for there are "
+            "no more of whole ms"
+        )
+    return sorted(distinct[:n_periods])
 
 
-def save_picture(path, output, taps, dt, title, made_by):
-    """The last three seconds of an output and its taps."""
-    first = max(0, len(output) - round(3 / dt))
-    seconds = dt * np.arange(first, len(output))
+def drive_into(folder, model, periods, n_hidden, config):
+    """Drive all periods side by side; outputs, and hidden states of the first n_hidden, to files.
+
+    They are written as they come: what is held in memory does not grow with the length.
+    """
+    own, dt = config.drive, model.dt
+    n_kept, n_units = round(own.keep_seconds / dt), len(model.w_hh)
+
+    def new_files(name, among, *shape):
+        paths = [folder / f"{name}_{period}.npy" for period in among]
+        return [np.lib.format.open_memmap(p, "w+", np.float32, (n_kept, *shape)) for p in paths]
+
+    outputs = new_files("valid_output", periods)
+    hidden = new_files("hidden_states", periods[:n_hidden], 1, n_units)
+    noise = torch.Generator(model.w_hh.device).manual_seed(own.seed)
+    # the last click has ended when the silence begins
+    clicks = own.discard_seconds - config.task.click_width if own.clicks else 0.0
+    with_clicks = drive.driving_inputs(
+        periods, own.discard_seconds, dt, config.task, clicks, own.onset
+    )
+    cues = task.context_cue(np.array(periods), config.task.cue_constant)
+    total = with_clicks.shape[1] + n_kept
+    with tqdm(total=total, desc=f"{len(periods)} periods", unit="step") as bar:
+        state = drive.run(model, with_clicks, noise, on_steps=bar.update).end
+        t = 0
+        for z, x in drive.stream(model, drive.constant_cues(cues, n_kept), noise, state):
+            steps = slice(t, t + len(z))
+            for file, output in zip(outputs, z.T.cpu().numpy(), strict=True):
+                file[steps] = output
+            for file, states in zip(hidden, x[:, :n_hidden].transpose(0, 1), strict=True):
+                file[steps, 0] = states.cpu().numpy()
+            t = steps.stop
+            bar.update(len(z))
+
+
+def draw_output(output, taps, dt, title):
+    """The end of an output (T,) and its taps [samples]."""
+    first = max(0, len(output) - round(PICTURE_SECONDS / dt))
     shown = taps[taps >= first]
-    figure, axes = plt.subplots(figsize=(7, 2.2), layout="constrained")
-    axes.plot(seconds, output[first:], color="black", lw=1, label="output z")
+    figure, axes = plt.subplots(figsize=(7.6, 2.2), layout="constrained")
+    axes.plot(dt * np.arange(first, len(output)), output[first:], color="black", lw=1, label="z")
     axes.plot(dt * shown, output[shown], "o", color="#D55E00", ms=5, label="taps")
-    axes.set(xlabel="time in silence [s]", ylabel="output z", title=title)
-    axes.set_xlim(seconds[0], seconds[-1])
-    axes.title.set_fontsize(10)
-    axes.legend(loc="upper right", fontsize=8)
-    figures.save_figure(figure, path, made_by, dpi=80)
-    plt.close(figure)
+    axes.set(xlabel="time in silence [s]", ylabel="output z", xlim=(dt * first, dt * len(output)))
+    axes.set_title(title, fontsize=10)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)  # beside the beats
+    return figure
 
 
-def main(config_path=None, checkpoint=None, device="auto", **flags):
-    # config and network
-    config, model, made_by = load_network(config_path, checkpoint, device, flags)
-    text = configuration.to_text(config, made_by)
-    drive, dt, suffix = config["drive"], model.dt, config["plotting"]["format"]
+def describe_output(folder, period, is_trained, has_states, config, text):
+    """Save the taps of one period and its picture; a row of summary.csv."""
+    dt, names = config.model.dt, {"output_file": f"valid_output_{period}.npy"}
+    output = np.load(folder / names["output_file"])
+    times = tapping.find_taps(output, dt)
+    taps = np.round(times).astype(int)
+    asked = period if is_trained else None  # far from the trained ones it is off, and still a beat
+    beat = tapping.describe_beat(times, len(output), dt, asked)
+    names["taps_file"] = f"peaks_{period}.npy"
+    names["hidden_states_file"] = f"hidden_states_{period}.npy" if has_states else ""
+    np.save(folder / names["taps_file"], taps)
+    if config.plotting.enable:
+        title = f"period {period} s: {beat.verdict}, mean ITI {beat.mean_iti:.4f} s"
+        figure = draw_output(output, taps, dt, title)
+        path = folder / f"plot_period_{period}.{config.plotting.format}"
+        figures.save_figure(figure, path, text, dpi=80)
+    about = {"period_s": period, "cue": task.context_cue(period, config.task.cue_constant)}
+    about |= {"trained": is_trained, "verdict": beat.verdict, "taps": beat.n_taps}
+    about |= {"mean_iti_s": beat.mean_iti, "sd_iti_s": beat.sd_iti, "cv": beat.cv}
+    about |= {"error_percent": (beat.mean_iti / period - 1) * 100}
+    return beat.ok, about | {"missed": beat.missed, "extra": beat.extra} | names
 
-    # one trial a period, all in one batch
-    trained = config["training"]["periods"]
-    periods = trained + extra_periods(drive, trained)
-    discard, keep = round(drive["discard_seconds"] / dt), round(drive["keep_seconds"] / dt)
-    kept = {"trained": len(trained), "all": len(periods), "none": 0}[drive["hidden_states"]]
-    size = (keep, 1, config["model"]["hidden_dim"])
-    n_bytes = keep * 4 * (len(periods) + kept * size[-1])
-    n_bytes += PICTURE_BYTES * len(periods) * config["plotting"]["enable"]
-    files.check_space(drive["folder"], n_bytes, "less with --drive.hidden_states none")
-    clicks = [drive["clicks"]] * len(periods)
-    inputs = driving.driving_inputs(periods, clicks, dt, config)
-    inputs = inputs.to(model.w_hh.device)
-    noise = torch.Generator(inputs.device).manual_seed(drive["seed"])
 
-    # everything is written beside the folder, which it replaces when it is complete
-    folder = Path(drive["folder"])
-    with files.claimed(folder), files.replacing_folder(folder, NAMES) as part:
-        hidden = [
-            np.lib.format.open_memmap(part / f"hidden_states_{p}.npy", "w+", np.float32, size)
-            for p in periods[:kept]
-        ]
-        outputs = np.empty((len(periods), keep), dtype=np.float32)
-        chunk, bar = [], tqdm(total=discard + keep, desc=f"{len(periods)} periods", unit="step")
-
-        def on_step(t, output, state):
-            bar.update()
-            if t < discard:
-                return
-            outputs[:, t - discard] = output.cpu()
-            if not kept:
-                return
-            chunk.append(state[:kept])
-            if len(chunk) == CHUNK or t == discard + keep - 1:
-                states = torch.stack(chunk, dim=1).cpu().numpy()
-                stop = t - discard + 1
-                for file, own in zip(hidden, states, strict=True):
-                    file[stop - len(chunk) : stop, 0] = own
-                chunk.clear()
-
-        driving.drive_network(model, inputs, noise, on_step)
-        bar.close()
-        hidden.clear()  # closes the files
-
-        # taps, pictures, summary
-        rows = []
-        for i, (period, output) in enumerate(
-            tqdm(list(zip(periods, outputs, strict=True)), "pictures")
-        ):
-            times = tapping.find_taps(output, dt)
-            taps, beat = np.round(times).astype(int), tapping.describe_beat(times, keep, dt)
-            names = {
-                "output_file": f"valid_output_{period}.npy",
-                "taps_file": f"peaks_{period}.npy",
-                "hidden_states_file": f"hidden_states_{period}.npy" if i < kept else "",
-            }
-            np.save(part / names["output_file"], output)
-            np.save(part / names["taps_file"], taps)
-            title = f"period {period} s: {beat.verdict}, mean ITI {beat.mean_iti:.4f} s"
-            if config["plotting"]["enable"]:
-                save_picture(part / f"plot_period_{period}.{suffix}", output, taps, dt, title, text)
-            cue = task.context_cue(period, config["task"]["cue_constant"])
-            error = (beat.mean_iti / period - 1) * 100
-            about_beat = {"verdict": beat.verdict, "taps": beat.n_taps, "mean_iti_s": beat.mean_iti}
-            about_beat |= {"sd_iti_s": beat.sd_iti, "cv": beat.cv, "error_percent": error}
-            about_beat |= {"missed": beat.missed, "extra": beat.extra}
-            rows.append(
-                {"period_s": period, "cue": cue, "trained": i < len(trained)} | about_beat | names
-            )
-        with open(part / "summary.csv", "w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
-        (part / "config.yaml").write_text(text)
-        sizes = {file.name: file.stat().st_size for file in part.iterdir()}
-        (part / "made_by.json").write_text(json.dumps(made_by | {"files": sizes}, indent=1))
-
-    print(f"\n{'period':>8} {'taps':>5} {'mean ITI':>9} {'error':>8} {'CV':>7}  verdict")
-    for row in rows[: len(trained)]:
-        print(
+def table(rows):
+    """What a person reads of the trained periods."""
+    lines = [f"\n{'period':>8} {'taps':>5} {'mean ITI':>9} {'error':>8} {'CV':>7}  verdict"]
+    for row in rows:
+        lines.append(
             f"{row['period_s']:6} s {row['taps']:5} {row['mean_iti_s']:7.4f} s "
             f"{row['error_percent']:+6.2f} % {100 * row['cv']:5.2f} %  {row['verdict']}, "
             f"{row['missed']} missed, {row['extra']} extra"
         )
-    silent = sum(row["verdict"] != "beat" for row in rows[len(trained) :])
+    return "\n".join(lines)
+
+
+def main(config_path=None, checkpoint=None, device="auto", **flags):
+    # config, network, periods
+    config, model, made_by = models.open_network(config_path, checkpoint, device, flags)
+    print(configuration.changes_text(config))
+    text, own = configuration.to_text(config, made_by), config.drive
+    trained = list(config.training.periods)
+    periods = trained + extra_periods(own.extra_periods, trained, own.seed)
+    n_hidden = {"trained": len(trained), "all": len(periods), "none": 0}[own.hidden_states]
+    floats = (len(periods) + n_hidden * len(model.w_hh)) * round(own.keep_seconds / model.dt)
+    n_bytes = 4 * floats + PICTURE_BYTES * len(periods) * config.plotting.enable
+    files.check_space(own.folder, n_bytes, "less with --drive.hidden_states none")
+
+    # everything is written beside the folder, which it replaces when it is complete
+    folder = Path(own.folder)
+    with files.claimed(folder), files.replacing_folder(folder, NAMES) as part:
+        drive_into(part, model, periods, n_hidden, config)
+        oks, rows = [], []
+        for i, period in enumerate(tqdm(periods, "taps and pictures")):
+            ok, row = describe_output(part, period, i < len(trained), i < n_hidden, config, text)
+            oks.append(ok)
+            rows.append(row)
+        with open(part / "summary.csv", "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+        (part / "config.yaml").write_text(text, encoding="utf-8")
+        sizes = {file.name: file.stat().st_size for file in part.iterdir()}
+        made_by = json.dumps(made_by | {"files": sizes}, indent=1)
+        (part / "made_by.json").write_text(made_by, encoding="utf-8")
+
+    print(table(rows[: len(trained)]))
+    silent = oks[len(trained) :].count(False)
     print(f"{silent} of {len(rows) - len(trained)} periods never trained have no beat")
     print(f"saved in {folder}/")
 

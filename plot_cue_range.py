@@ -1,7 +1,7 @@
 """Draw how far the beat reaches: ITI against cue, well below and above the trained cues.
 
-Each cue is given alone, from rest, without clicks, with recurrent noise. Saves the picture and the
-numbers behind it in cue_range_plotting/.
+Each cue is given alone, from rest, without clicks, with recurrent noise. Saves ITI_against_cue.png,
+the numbers in ITI_against_cue.json and the arrays, one value a cue, in ITI_against_cue.npz.
 
 --config_path FILE   a configuration; keys it lacks come from config.yaml
 --checkpoint FILE    the network, or shipped (default: training.save_path, else shipped)
@@ -10,43 +10,13 @@ numbers behind it in cue_range_plotting/.
 
 from dataclasses import asdict
 
-import matplotlib
 import numpy as np
-import torch
 from tqdm import tqdm
 
-from models import load_network
-from zrnn.analysis import taps as tapping
-from zrnn.network import drive as driving
-from zrnn.network import task
-from zrnn.workshop.errors import UserError
-from zrnn.workshop import command_line, configuration, files
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend without a screen)
-
-
-def beats_at(model, cues, config):
-    """One `Beat` a cue: driven from rest by the cue alone, drive.discard_seconds thrown away."""
-    periods = task.context_cue(np.asarray(cues), config["task"]["cue_constant"])  # its own inverse
-    inputs = driving.driving_inputs(periods, [False] * len(cues), model.dt, config)
-    inputs = inputs.to(model.w_hh.device)
-    noise = torch.Generator(inputs.device).manual_seed(config["drive"]["seed"])
-    discard = round(config["drive"]["discard_seconds"] / model.dt)
-    outputs = inputs.new_empty(inputs.shape[1], len(cues))
-    bar = tqdm(total=len(outputs), desc=f"{len(cues)} cues", unit="step")
-
-    def keep(t, output, state):
-        outputs[t] = output
-        bar.update()
-
-    driving.drive_network(model, inputs, noise, keep)
-    bar.close()
-    kept = outputs[discard:].T.cpu().numpy()
-    return [
-        tapping.describe_beat(tapping.find_taps(output, model.dt), len(output), model.dt)
-        for output in kept
-    ]
+import models
+from zrnn.analysis import judge
+from zrnn.workshop import command_line, configuration, figures
+from zrnn.workshop.figures import plt
 
 
 def draw(cues, beats, trained, cue_constant):
@@ -70,19 +40,14 @@ def draw(cues, beats, trained, cue_constant):
         trained_cues, trained, "o", ms=9, mfc="none", mec="#E69F00", mew=1.5, label="trained"
     )
     if not beating.all():
-        axes[0].plot(
-            cues[~beating], np.full((~beating).sum(), ideal.min() / 1.5), "x", color="#D55E00",
-            label="no beat",
-        )  # fmt: skip
-    edges = [i for i in range(1, len(cues)) if beating[i] != beating[i - 1]]
-    for i in edges:
-        between = (cues[i - 1] + cues[i]) / 2
+        below = np.full((~beating).sum(), ideal.min() / 1.5)
+        axes[0].plot(cues[~beating], below, "x", color="#D55E00", label="no beat")
+    for i in np.flatnonzero(np.diff(beating)) + 1:
+        between, word = (cues[i - 1] + cues[i]) / 2, "starts" if beating[i] else "ends"
         for panel in axes:
             panel.axvline(between, color="#D55E00", ls="--", lw=1)
-        word = "starts" if beating[i] else "ends"
-        axes[0].annotate(
-            f" beat {word}\n at {between:.3f}", (between, ideal.max()), va="top", fontsize=9
-        )
+        text = f" beat {word}\n at {between:.3f}"
+        axes[0].annotate(text, (between, ideal.max()), va="top", fontsize=9)
     axes[0].set(yscale="log", ylabel="ITI [s]", title="How far the beat reaches: cue alone")
     axes[0].legend(loc="upper right", fontsize=9)
     axes[1].plot(cues[beating], 100 * (itis / ideal - 1)[beating], "o", ms=3.5, color="#0072B2")
@@ -92,18 +57,24 @@ def draw(cues, beats, trained, cue_constant):
 
 
 def main(config_path=None, checkpoint=None, device="auto", **flags):
-    config, model, made_by = load_network(config_path, checkpoint, device, flags)
-    own = config["cue_range"]
-    config["drive"]["keep_seconds"] = own["keep_seconds"]
-    cues = np.linspace(*own["cues"], own["n_cues"])
-    beats = beats_at(model, cues, config)
+    config, model, made_by = models.open_network(config_path, checkpoint, device, flags)
+    print(configuration.changes_text(config))
+    own, task = config.cue_range, config.task
+    cues = np.linspace(*own.cues, own.n_cues)
+    n_steps = round((judge.CLICK_SECONDS + own.keep_seconds) / model.dt)
+    with tqdm(total=n_steps, desc=f"{len(cues)} cues", unit="step") as bar:
+        beats = judge.beats_at_cues(model, cues, task, own.keep_seconds, on_steps=bar.update)
+    figure = draw(cues, beats, config.training.periods, task.cue_constant)
 
-    figure = draw(cues, beats, config["training"]["periods"], config["task"]["cue_constant"])
-    rows = [dict(cue=float(cue), **asdict(beat)) for cue, beat in zip(cues, beats, strict=True)]
-    print(f"{sum(beat.ok for beat in beats)} of {len(cues)} cues beat")
-    files.save_drawings(
-        own["folder"], configuration.to_text(config, made_by), {"ITI_against_cue": figure},
-        config["plotting"]["format"], {"ITI_against_cue": {"made_by": made_by, "cues": rows}},
+    rows = [{"cue": float(cue)} | asdict(beat) for cue, beat in zip(cues, beats, strict=True)]
+    keys = ("cue", "ok", "mean_iti", "sd_iti", "cv")
+    arrays = {key: np.array([row[key] for row in rows]) for key in keys}
+    rows = [{k: None if v != v else v for k, v in row.items()} for row in rows]  # NaN is no JSON
+    print(f"{arrays['ok'].sum()} of {len(cues)} cues beat")
+    text, name = configuration.to_text(config, made_by), "ITI_against_cue"
+    figures.save_results(
+        own.folder, text, {name: figure}, config.plotting.format, {name: arrays},
+        {name: {"made_by": made_by, "cues": rows}},
     )  # fmt: skip
 
 

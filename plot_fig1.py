@@ -3,22 +3,26 @@
 --config_path FILE   a configuration; keys it lacks come from config.yaml
 --checkpoint FILE    the network that was driven, or shipped (default: training.save_path, else
                      shipped); outputs of another network are refused
+
+The arrays behind the pictures are in PCA_and_model_activity_stats.npz, {p} a trained period [s]:
+path_{p} [T, 3], taps_{p} [samples], order_{p} [N] of the units, lengths_{p} [cycles] and
+mean_cycle_length_{p}; cue, mean_iti_s, ok and trained of every driven period.
 """
 
 import csv
 import json
-import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from models import restore_model
+import models
 from zrnn.analysis import geometry
-from zrnn.network.checkpoints import read_checkpoint
 from zrnn.workshop import command_line, configuration, figures
 from zrnn.workshop.errors import UserError
 from zrnn.workshop.figures import plt
-from zrnn.workshop.provenance import provenance
+
+PCA_EVERY = 5  # [steps] every so many steps enter the PCA
 
 
 def check_outputs(folder, checkpoint, sha256):
@@ -39,13 +43,59 @@ def check_outputs(folder, checkpoint, sha256):
             raise UserError(f"{folder}/{name}: missing or not whole; run {again}")
 
 
+@dataclass(frozen=True)
+class Trial:
+    """What figure 1 shows of one driven period [s]; rates are stretched to 0..1 unit by unit.
+
+    taps (K,) [samples]; order (N,) of the units by when they fire; start (T, N), the first rates;
+    sample (T', N), every so many of all; lengths (K - 1,) of the trajectory's cycles and
+    mean_cycle_length, both None where there is no beat.
+    """
+
+    period: float
+    verdict: str
+    taps: np.ndarray
+    order: np.ndarray
+    start: np.ndarray
+    sample: np.ndarray
+    lengths: np.ndarray | None = None
+    mean_cycle_length: float | None = None
+
+    def arrays(self):
+        """Those to keep beside the figure."""
+        kept = {"taps": self.taps, "order": self.order}
+        if self.lengths is not None:
+            kept |= {"lengths": self.lengths, "mean_cycle_length": self.mean_cycle_length}
+        return {f"{name}_{self.period}": array for name, array in kept.items()}
+
+
+def read_trial(folder, row, n_excit, n_followed):
+    """One driven period, of which the first n_followed steps are kept. Raises UserError."""
+    if not row["hidden_states_file"]:
+        raise UserError(
+            f"{folder} has no hidden states of {row['period_s']} s; drive with "
+            "--drive.hidden_states trained"
+        )
+    states = np.load(folder / row["hidden_states_file"], mmap_mode="r")[:, 0]
+    taps, rates = np.load(folder / row["taps_file"]), geometry.normalise_rates(states)
+    order, lengths = np.arange(rates.shape[1]), {}
+    if row["ok"]:
+        order = geometry.firing_order(rates, taps, n_excit)
+        lengths["lengths"] = geometry.cycle_lengths(geometry.path_steps(rates), taps)
+        lengths["mean_cycle_length"] = geometry.closed_length(geometry.mean_cycle(rates, taps))
+    start, sample = rates[:n_followed].copy(), rates[::PCA_EVERY].copy()
+    return Trial(row["period_s"], row["verdict"], taps, order, start, sample, **lengths)
+
+
 def read_outputs(folder):
-    """The rows of a drive's summary.csv, and the configuration that made it."""
+    """The rows of a drive's summary.csv, its step dt [s] and its cue constant [s]."""
     with open(folder / "summary.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    numbers = ("period_s", "cue", "mean_iti_s")
-    rows = [{**row, **{name: float(row[name]) for name in numbers}} for row in rows]
-    return rows, configuration.load(folder / "config.yaml")
+    for row in rows:
+        row.update({name: float(row[name]) for name in ("period_s", "cue", "mean_iti_s")})
+        row.update(ok=row["verdict"] == "beat", trained=row["trained"] == "True")
+    driven_with = configuration.read(folder / "config.yaml")
+    return rows, driven_with["model"]["dt"], driven_with["task"]["cue_constant"]
 
 
 def draw_rates(rates, taps, n_excit, dt, title):
@@ -73,106 +123,103 @@ def draw_rates(rates, taps, n_excit, dt, title):
     return figure
 
 
-def draw_panels(trajectories, lengths, explained, rows, colours, cue_constant):
-    """Trajectories [(T, 3), taps], cycle lengths, and ITI against cue."""
-    figure = plt.figure(figsize=(15, 5), layout="constrained")
-    space = figure.add_subplot(1, 3, 1, projection="3d")
-    middle, right = figure.add_subplot(1, 3, 2), figure.add_subplot(1, 3, 3)
-    for period, (path, taps) in trajectories.items():
-        space.plot(*path.T, color=colours[period], lw=0.6, label=f"{1 / period:.0f} Hz")
-        space.plot(*path[taps].T, "o", color="black", ms=3)
-    space.set(
-        **{
-            f"{a}label": f"PC{i + 1} ({e:.0%})"
-            for i, (a, e) in enumerate(zip("xyz", explained, strict=True))
-        }
-    )
-    space.set_box_aspect(None, zoom=0.85)  # or the label of PC3 leaves the panel
-    space.set_title("Trajectories; black: taps")
-    space.legend(fontsize=8, loc="upper left")
-    for i, (period, own) in enumerate(lengths.items()):
-        point = own.mean(), own.std(ddof=1)
-        middle.plot(*point, "o", color=colours[period])
+def draw_trajectories(panel, paths, taps, explained, colours):
+    """Paths {period: (T, 3)} in the space of the first three principal components, with taps."""
+    for period, path in paths.items():
+        label = figures.label_of(period, paths)
+        panel.plot(*path.T, color=colours[period], lw=0.6, label=label)
+        panel.plot(*path[taps[period]].T, "o", color="black", ms=3)
+    for i, share in enumerate(explained):
+        getattr(panel, f"set_{'xyz'[i]}label")(f"PC{i + 1} ({share:.0%})")
+    panel.set_box_aspect(None, zoom=0.85)  # or the label of PC3 leaves the panel
+    panel.set_title("Trajectories; black: taps")
+    panel.legend(fontsize=8, loc="upper left")
+
+
+def draw_lengths(panel, trials, colours, dt):
+    """Mean and SD of the trajectory's length per cycle; in a corner, that of the mean cycle.
+
+    A noisy path is the longer the longer it lasts: its length measures noise x time. In the mean
+    cycle, of which there is one and so no SD, noise is averaged out.
+    """
+    panel.set_title("Trajectory lengths: noise x time")
+    beating = [trial for trial in trials if trial.lengths is not None]
+    if not beating:
+        panel.text(
+            0.5, 0.5, "no beat at any trained period", ha="center", transform=panel.transAxes
+        )
+        panel.set_axis_off()
+        return
+    corner = panel.inset_axes([0.62, 0.14, 0.36, 0.24])
+    for i, trial in enumerate(beating):
+        point = trial.lengths.mean(), trial.lengths.std(ddof=1)
+        colour, label = colours[trial.period], figures.label_of(trial.period, colours)
+        panel.plot(*point, "o", color=colour)
         beside = (
             (-12, 9) if i % 2 else (-12, -17)
         )  # above and below in turn: the fast ones are near
-        middle.annotate(f"{1 / period:.0f} Hz", point, beside, textcoords="offset points")
-    middle.set(
-        xlabel="mean length per cycle", ylabel="SD of the length", title="Trajectory lengths"
-    )
-    middle.margins(0.12)
-    beats = [row for row in rows if row["verdict"] == "beat"]
-    silent = [row["cue"] for row in rows if row["verdict"] != "beat"]
+        panel.annotate(label, point, beside, textcoords="offset points")
+        mean_iti = 1000 * dt * np.diff(trial.taps).mean()
+        corner.plot(mean_iti, trial.mean_cycle_length, "o", mec=colour, mfc="none")
+    panel.set(xlabel="mean length per cycle", ylabel="SD of the length")
+    panel.margins(0.12)
+    corner.margins(0.15)
+    corner.set(ylim=(0, None), xlabel="mean ITI [ms]", ylabel="length")
+    corner.set_title("mean cycle: without noise", fontsize=9)
+
+
+def draw_intervals(panel, rows, cue_constant):
+    """Mean ITI against cue for all driven periods, beside the ideal."""
     cues = np.linspace(min(r["cue"] for r in rows), max(r["cue"] for r in rows), 200)
-    right.plot(
-        cues,
-        1000 * cue_constant / cues,
-        color="black",
-        lw=1,
-        label=f"ideal: {cue_constant} s / cue",
-    )
-    for trained, colour, label in (("False", "0.5", "never trained"), ("True", "gold", "trained")):
-        points = [(r["cue"], 1000 * r["mean_iti_s"]) for r in beats if r["trained"] == trained]
-        if points:
-            right.plot(
-                *np.transpose(points), "o", color=colour, mec="black", mew=0.4, ms=6, label=label
-            )
+    ideal = f"ideal: {cue_constant} s / cue"
+    panel.plot(cues, 1000 * cue_constant / cues, color="black", lw=1, label=ideal)
+    for trained, colour, label in ((False, "0.5", "never trained"), (True, "gold", "trained")):
+        own = [
+            (r["cue"], 1000 * r["mean_iti_s"]) for r in rows if r["ok"] and r["trained"] == trained
+        ]
+        look = dict(color=colour, mec="black", mew=0.4, ms=6, label=label)
+        if own:
+            panel.plot(*np.transpose(own), "o", **look)
+    silent = [row["cue"] for row in rows if not row["ok"]]
     if silent:
-        right.plot(silent, np.zeros(len(silent)), "x", color="#D55E00", label="no beat")
-    right.set(xlabel="context cue", ylabel="mean ITI [ms]", title="Inter-tap interval")
-    right.legend()
-    return figure
+        panel.plot(silent, np.zeros(len(silent)), "x", color="#D55E00", label="no beat")
+    panel.set(xlabel="context cue", ylabel="mean ITI [ms]", title="Inter-tap interval")
+    panel.legend()
 
 
 def main(config_path=None, checkpoint=None, **flags):
-    config = configuration.load(config_path, flags)
-    path, content = read_checkpoint(checkpoint, config)
-    fig1, source = config["fig1"], Path(config["drive"]["folder"])
-    check_outputs(source, path, content["sha256"])
-    rows, driven_with = read_outputs(source)
-    made_by = provenance() | {"drawn from": source, "checkpoint": os.path.relpath(path)}
-    text = configuration.to_text(config, made_by | {"sha256": content["sha256"]})
-    print(text)
-    drawn = {}
-    dt = driven_with["model"]["dt"]
-    # the vanilla RNN has no Dale's law: one group
-    model = restore_model(content, **driven_with["model"])
-    n_excit = getattr(model, "n_excit", model.w_hh.shape[0])
+    config, model, made_by = models.open_network(config_path, checkpoint, "cpu", flags)
+    fig1, source = config.fig1, Path(config.drive.folder)
+    check_outputs(source, made_by["checkpoint"], made_by["sha256"])
+    rows, dt, cue_constant = read_outputs(source)
+    text = configuration.to_text(config, made_by | {"drawn from": source})
+    n_excit = len(model.w_hh) if model.n_excit is None else model.n_excit
 
-    trained = [row for row in rows if row["trained"] == "True"]
-    colour_map = plt.get_cmap("viridis")
-    colours = {r["period_s"]: colour_map(i / len(trained)) for i, r in enumerate(trained)}
-    taps, lengths, samples, first = {}, {}, [], {}
-    for row in trained:
-        period = row["period_s"]
-        if not row["hidden_states_file"]:
-            raise UserError(
-                f"{source} has no hidden states of {period} s; drive with hidden_states trained"
-            )
-        taps[period] = np.load(source / row["taps_file"])
-        states = np.load(source / row["hidden_states_file"], mmap_mode="r")[:, 0]
-        rates = geometry.normalise_rates(states)
-        if row["verdict"] == "beat":
-            order = geometry.firing_order(rates, taps[period], n_excit)
-            lengths[period] = geometry.cycle_lengths(geometry.path_steps(rates), taps[period])
-        else:
-            order = np.arange(rates.shape[1])
-        window = rates[: round(fig1["window_seconds"] / dt), order]
-        title = f"Firing rates, period {period:g} s: {row['verdict']}"
-        figure = draw_rates(window, taps[period], n_excit, dt, title)
-        drawn[f"firing_rate_plot_{period}"] = figure
-        samples.append(rates[:: fig1["pca_every"]])
-        first[period] = rates[: round(fig1["trajectory_seconds"] / dt)].copy()
-    mean, axes, explained = geometry.fit_plane(np.concatenate(samples), 3)
-    trajectories = {
-        p: (geometry.project(own, mean, axes), taps[p][taps[p] < len(own)])
-        for p, own in first.items()
-    }
-    figure = draw_panels(
-        trajectories, lengths, explained, rows, colours, driven_with["task"]["cue_constant"]
-    )
-    drawn["PCA_and_model_activity_stats"] = figure
-    figures.save_results(fig1["folder"], text, drawn, config["plotting"]["format"])
+    n_shown, n_followed = (round(s / dt) for s in (fig1.window_seconds, fig1.trajectory_seconds))
+    trials = [read_trial(source, row, n_excit, n_followed) for row in rows if row["trained"]]
+    colours = figures.period_colours([trial.period for trial in trials])
+    mean, axes, explained = geometry.fit_plane(np.concatenate([t.sample for t in trials]), 3)
+    paths = {t.period: geometry.project(t.start, mean, axes) for t in trials}
+    taps = {t.period: t.taps[t.taps < len(t.start)] for t in trials}
+
+    drawn, arrays = {}, {}
+    for trial in trials:
+        title = f"Firing rates, period {trial.period:g} s: {trial.verdict}"
+        window = trial.start[:n_shown, trial.order]
+        drawn[f"firing_rate_plot_{trial.period}"] = draw_rates(
+            window, trial.taps, n_excit, dt, title
+        )
+        arrays |= trial.arrays() | {f"path_{trial.period}": paths[trial.period]}
+    figure = plt.figure(figsize=(15, 5), layout="constrained")
+    space = figure.add_subplot(1, 3, 1, projection="3d")
+    draw_trajectories(space, paths, taps, explained, colours)
+    draw_lengths(figure.add_subplot(1, 3, 2), trials, colours, dt)
+    draw_intervals(figure.add_subplot(1, 3, 3), rows, cue_constant)
+    for key in ("cue", "mean_iti_s", "ok", "trained"):
+        arrays[key] = np.array([row[key] for row in rows])
+    name = "PCA_and_model_activity_stats"
+    drawn[name] = figure
+    figures.save_results(fig1.folder, text, drawn, config.plotting.format, {name: arrays})
 
 
 if __name__ == "__main__":

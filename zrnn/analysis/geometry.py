@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from sklearn.decomposition import PCA
 
+TAP_PHASE = 0.2  # [cycles] tap units peak within this of the tap
+
 
 def normalise_rates(states):
     """Firing rates max(x, 0) of currents (T, N), each unit stretched to 0..1 over the run.
@@ -37,6 +39,11 @@ def path_steps(rates):
 def cycle_lengths(steps, taps):
     """Length of a trajectory of `path_steps` (T,) in each cycle from tap to tap -> (taps - 1,)."""
     return np.add.reduceat(steps[taps[0] + 1 : taps[-1] + 1], taps[:-1] - taps[0])
+
+
+def closed_length(cycle):
+    """Length of the closed path through the points of a cycle (P, N)."""
+    return np.linalg.norm(cycle - np.roll(cycle, 1, axis=0), axis=1).sum()
 
 
 def fit_plane(states, n_components=2):
@@ -75,7 +82,7 @@ def peak_phases(states, taps):
     return cycle.argmax(axis=0) / len(cycle)
 
 
-def tap_units(phases, tap_phase):
+def tap_units(phases, tap_phase=TAP_PHASE):
     """Which units peak within tap_phase of a cycle around the tap: (N,) of bool."""
     return np.minimum(phases, 1 - phases) < tap_phase
 

@@ -6,87 +6,115 @@ nothing here touches the disk. Shapes: N units, P phases of a cycle, G groups.
 A group is a mask (N,) of bool.
 """
 
-from collections import namedtuple
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
 from zrnn.analysis import geometry
 from zrnn.analysis import taps as tapping
-from zrnn.network import drive as driving
+from zrnn.network import drive
 from zrnn.workshop.errors import UserError
 
 SILENT = "silent"
+CLICK_SECONDS, RECORD_SECONDS = 2.0, 4.0  # [s] of a recording: not kept, and kept
+BORDER = 0.05  # [cycles] closer to an end of the tap window than this: near its border
 
-# cycle (P, N): mean rates from tap to tap; phases (N,): where the mean current peaks, 0 at the tap
-Recording = namedtuple("Recording", "period mean_iti phases cycle")
-# groups: {name: mask}; parts: {name: mask}, I units split by shape; silhouettes: {type: number}
-Populations = namedtuple("Populations", "types reference recordings groups parts silhouettes")
+Groups = dict[str, np.ndarray]  # {name: mask (N,)}
 
 
-def record(model, periods, config):
-    """Noise-free runs at periods [s], clicks first and then the cue alone -> list of `Recording`.
+@dataclass(frozen=True)
+class Recording:
+    """What a network does at one period [s] without noise.
 
-    groups.record_seconds are kept. Raises UserError where the network has no beat.
+    phases (N,): where each unit's mean current peaks, in 0..1 from the tap; cycle (P, N): mean
+    rates from tap to tap; groups: of these phases, every unit in exactly one.
     """
-    config = {**config, "drive": {**config["drive"]}}
-    config["drive"]["keep_seconds"] = config["groups"]["record_seconds"]
-    inputs = driving.driving_inputs(periods, [True] * len(periods), model.dt, config)
-    discard = round(config["drive"]["discard_seconds"] / model.dt)
-    outputs, states = [], []
 
-    def keep(t, output, state):
-        if t >= discard:
-            outputs.append(output)
-            states.append(state)
+    period: float
+    mean_iti: float
+    phases: np.ndarray
+    cycle: np.ndarray
+    groups: Groups
 
-    driving.drive_network(model, inputs.to(model.w_hh.device), None, keep)
-    outputs, states = (torch.stack(kept).cpu().numpy() for kept in (outputs, states))
+
+@dataclass(frozen=True)
+class Populations:
+    """The groups of a network.
+
+    types: E and I units, or {"": all of them} where Dale's law does not hold; reference: the
+    recording at the middle of the trained cues; recordings: those at every trained period, from
+    the longest to the shortest; parts: the active I units in two, split by the shape of their cycle
+    at the reference (none where there are no types); silhouettes: {type: of such a split}.
+    """
+
+    types: Groups
+    reference: Recording
+    recordings: list[Recording]
+    parts: Groups
+    silhouettes: dict[str, float]
+
+    @property
+    def compared(self) -> list[Recording]:
+        """The slowest, the middle and the fastest tempo."""
+        last = len(self.recordings) - 1
+        return [self.recordings[i] for i in dict.fromkeys((0, (last + 1) // 2, last))]
+
+
+def record(model, periods: Sequence[float], task_section, types: Groups) -> list[Recording]:
+    """Noise-free runs at periods [s], clicks first and then the cue alone.
+
+    Raises UserError where the network has no beat.
+    """
+    inputs = drive.driving_inputs(
+        periods, CLICK_SECONDS + RECORD_SECONDS, model.dt, task_section, CLICK_SECONDS
+    )
+    kept = drive.run(model, inputs, discard=round(CLICK_SECONDS / model.dt), keep_states=True)
     recordings = []
-    for i, period in enumerate(periods):
-        taps = tapping.find_taps(outputs[:, i], model.dt)
-        beat = tapping.describe_beat(taps, len(outputs), model.dt)
+    for period, output, states in zip(periods, kept.outputs, kept.states, strict=True):
+        taps = tapping.find_taps(output, model.dt)
+        beat = tapping.describe_beat(taps, len(output), model.dt)
         if not beat.ok:
             raise UserError(
-                f"at {period:g} s without noise: {beat.verdict}; allowed in groups.periods and as "
-                f"task.cue_constant / fig5.tap_cue: periods at which the network beats"
+                f"at a period of {period:g} s without noise: {beat.verdict}; allowed: a network "
+                "that beats at every trained period and at the middle of their cues"
             )
         taps = np.round(taps).astype(int)
-        cycle = geometry.mean_cycle(np.maximum(states[:, i], 0), taps)
-        phases = geometry.peak_phases(states[:, i], taps)
-        recordings.append(Recording(period, beat.mean_iti, phases, cycle))
+        phases = geometry.peak_phases(states, taps)
+        cycle = geometry.mean_cycle(np.maximum(states, 0), taps)
+        groups = assign(phases, cycle, types)
+        recordings.append(Recording(period, beat.mean_iti, phases, cycle, groups))
     return recordings
 
 
-def unit_types(model):
-    """{"E": mask, "I": mask} (N,), or {"": everything} where Dale's law does not hold (RNN)."""
-    every = np.ones(model.w_hh.shape[0], dtype=bool)
-    if not hasattr(model, "n_excit"):
-        return {"": every}
-    is_excit = np.arange(len(every)) < model.n_excit
+def unit_types(n_units: int, n_excit: int | None) -> Groups:
+    """{"E": mask, "I": mask} (N,), or {"": everything} where Dale's law does not hold (None)."""
+    if n_excit is None:
+        return {"": np.ones(n_units, dtype=bool)}
+    is_excit = np.arange(n_units) < n_excit
     return {"E": is_excit, "I": ~is_excit}
 
 
-def assign(phases, cycle, types, tap_phase):
-    """The groups {name: mask}: tap-E, tap-I, inter-tap-I, inter-tap-E, and silent (cycle all 0).
+def assign(phases: np.ndarray, cycle: np.ndarray, types: Groups) -> Groups:
+    """The groups: tap-E, tap-I, inter-tap-I, inter-tap-E, and silent (cycle all 0).
 
-    Without types (RNN): tap, inter-tap, silent. Every unit is in exactly one.
+    Without types: tap, inter-tap, silent. Every unit is in exactly one.
     """
     silent = cycle.max(axis=0) <= 0
-    is_tap = geometry.tap_units(phases, tap_phase)
+    is_tap = geometry.tap_units(phases)
     tap = {f"tap-{t}".rstrip("-"): own & is_tap & ~silent for t, own in types.items()}
     between = {f"inter-tap-{t}".rstrip("-"): own & ~is_tap & ~silent for t, own in types.items()}
     return {**tap, **dict(reversed(between.items())), SILENT: silent}
 
 
-def mean_rates(cycle, groups):
+def mean_rates(cycle: np.ndarray, groups: Groups) -> dict[str, np.ndarray]:
     """Mean rate of each group over the cycle, {name: (P,)}; empty groups are left out."""
     return {name: cycle[:, own].mean(axis=1) for name, own in groups.items() if own.any()}
 
 
-def lag(of, behind):
+def lag(of: np.ndarray, behind: np.ndarray) -> tuple[float, float]:
     """By how many cycles the curve `of` (P,) comes after `behind` (P,): their best match, and r.
 
     -> (lag in -0.5..0.5 at the largest circular cross-correlation, correlation at lag 0)
@@ -94,23 +122,27 @@ def lag(of, behind):
     of, behind = of - of.mean(), behind - behind.mean()
     overlap = [np.dot(np.roll(behind, k), of) for k in range(len(of))]
     shift = np.argmax(overlap) / len(of)
-    return (shift + 0.5) % 1 - 0.5, overlap[0] / np.linalg.norm(of) / np.linalg.norm(behind)
+    correlation = overlap[0] / np.linalg.norm(of) / np.linalg.norm(behind)
+    return float((shift + 0.5) % 1 - 0.5), float(correlation)
 
 
-def near_border(phases, tap_phase, border):
-    """Share of phases (M,) closer than `border` to an end of the tap window +-tap_phase.
+def near_border(phases: np.ndarray) -> float:
+    """Share of phases (M,) closer than BORDER to an end of the tap window.
 
-    4 border where phases are spread evenly; less where the window's ends lie in a gap.
+    4 BORDER where phases are spread evenly; less where the window's ends lie in a gap.
     """
-    return float(np.mean(np.abs(np.minimum(phases, 1 - phases) - tap_phase) < border))
+    from_end = np.minimum(phases, 1 - phases) - geometry.TAP_PHASE
+    return float(np.sum(np.abs(from_end) < BORDER) / max(len(phases), 1))
 
 
-def agreement(labels):
+def agreement(labels: np.ndarray) -> float:
     """Share of units with the same label at every tempo: labels (tempos, M) -> a number."""
-    return float(np.mean((labels == labels[:1]).all(axis=0)))
+    return float((labels == labels[:1]).all(axis=0).sum() / max(labels.shape[1], 1))
 
 
-def split_by_shape(cycle, units, reference, seed):
+def split_by_shape(
+    cycle: np.ndarray, units: np.ndarray, reference: np.ndarray, seed: int
+) -> tuple[list[np.ndarray], float]:
     """Two clusters of units by the shape of their mean cycle alone -> (2 masks, silhouette).
 
     k-means of the cycles (P, N) of units, each of length 1; no window, no tap. The first is the one
@@ -127,12 +159,12 @@ def split_by_shape(cycle, units, reference, seed):
     return parts, float(silhouette_score(shapes, labels))
 
 
-def mean_weights(w_hh, groups):
+def mean_weights(w_hh: np.ndarray, groups: list[np.ndarray]) -> np.ndarray:
     """Mean of W (N, N), [post, pre], within and between the groups -> (G, G), [post, pre]."""
     return np.array([[w_hh[np.ix_(i, j)].mean() for j in groups] for i in groups])
 
 
-def total_inputs(w_hh, groups, rates):
+def total_inputs(w_hh: np.ndarray, groups: list[np.ndarray], rates: np.ndarray) -> np.ndarray:
     """Summed weight from group j to a unit of group i, each synapse as its sender fires -> (G, G).
 
         T_ij = mean over i of sum over j of W_ij rates_j / mean rate of group j
@@ -145,79 +177,80 @@ def total_inputs(w_hh, groups, rates):
     )
 
 
-def find_populations(model, config):
-    """Everything that `record`, `assign` and `split_by_shape` tell of a model -> `Populations`.
+def find_populations(model, trained: Sequence[float], task_section, seed: int) -> Populations:
+    """Everything that `record` and `split_by_shape` tell of a model trained at periods [s].
 
-    reference, a `Recording`, is at the cue fig5.tap_cue; groups {period: groups} are those of each
-    tempo, parts those of the reference, in which a network of one type has none.
+    seed: of the split. Raises UserError where there is no beat.
     """
-    own, fig5, types = config["groups"], config["fig5"], unit_types(model)
-    period = config["task"]["cue_constant"] / fig5["tap_cue"]
-    reference, *recordings = record(model, [period, *own["periods"]], config)
-    groups = {
-        r.period: assign(r.phases, r.cycle, types, fig5["tap_phase"])
-        for r in [reference, *recordings]
-    }
+    types = unit_types(len(model.w_hh), model.n_excit)
+    cues = task_section.cue_constant / np.array(trained)
+    middle = float(task_section.cue_constant / ((cues.min() + cues.max()) / 2))
+    periods = sorted(trained, reverse=True)
+    reference, *recordings = record(model, [middle, *periods], task_section, types)
     parts, silhouettes = {}, {}
     for name, of_type in types.items():
-        active = of_type & ~groups[period][SILENT]
+        active = of_type & ~reference.groups[SILENT]
         if len(types) > 1 and active.sum() > 2:
             all_e = reference.cycle[:, types["E"]].mean(axis=1)
-            halves, silhouettes[name] = split_by_shape(reference.cycle, active, all_e, own["seed"])
+            halves, silhouettes[name] = split_by_shape(reference.cycle, active, all_e, seed)
             if name == "I":
                 parts = dict(zip(("early I", "late I"), halves, strict=True))
-    return Populations(types, reference, recordings, groups, parts, silhouettes)
+    return Populations(types, reference, recordings, parts, silhouettes)
 
 
-def describe(found, config):
-    """The numbers of `Populations` in plain values, as they are written to JSON."""
-    fig5, border, tempos = config["fig5"], config["groups"]["border"], []
-    for r in [found.reference, *found.recordings]:
-        groups = found.groups[r.period]
-        curves = mean_rates(r.cycle, {**groups, **found.parts})
-        first, all_of = next(iter(groups)), next(iter(found.types))  # tap-E, or tap; E, or all
-        against = {first: curves[first]} if first in curves else {}
-        against[f"all {all_of}".strip()] = r.cycle[:, found.types[all_of]].mean(axis=1)
-        activity = {}
-        for name in [name for name in curves if name != SILENT]:
-            activity[name] = {
-                "mean_rate": float(curves[name].mean()),
-                "peak_phase": float(curves[name].argmax() / len(curves[name])),
-            }
-            for other, curve in against.items():
-                after, correlation = lag(curves[name], curve)
-                activity[name][f"lag_to_{other}_cycles"] = float(after)
-                activity[name][f"correlation_with_{other}"] = float(correlation)
-        border_shares = {
-            name or "all": near_border(r.phases[own & ~groups[SILENT]], fig5["tap_phase"], border)
-            for name, own in found.types.items()
+def _activity(found, recording):
+    """Of each group that fires: mean rate, peak, and lag and correlation to two curves."""
+    curves = mean_rates(recording.cycle, {**recording.groups, **found.parts})
+    first, all_of = next(iter(recording.groups)), next(iter(found.types))  # tap-E or tap; E or all
+    against = {
+        first: curves.get(first),
+        f"all {all_of}".strip(): recording.cycle[:, found.types[all_of]].mean(axis=1),
+    }
+    activity = {}
+    for name in [name for name in curves if name != SILENT]:
+        activity[name] = {
+            "mean_rate": float(curves[name].mean()),
+            "peak_phase": float(curves[name].argmax() / len(curves[name])),
         }
+        for other, curve in against.items():
+            after, correlation = (None, None) if curve is None else lag(curves[name], curve)
+            activity[name][f"lag_to_{other}_cycles"] = after
+            activity[name][f"correlation_with_{other}"] = correlation
+    return activity
+
+
+def describe(found: Populations) -> dict:
+    """The numbers of `Populations` in plain values, as they are written to JSON."""
+    tempos = []
+    for r in [found.reference, *found.compared]:
+        silent = r.groups[SILENT]
+        of_types = {name or "all": own for name, own in found.types.items()}
         tempos.append(
             {
                 "period_s": r.period,
-                "mean_iti_s": float(r.mean_iti),
-                "sizes": {name: int(own.sum()) for name, own in groups.items()},
-                "silent": {
-                    n or "all": int((own & groups[SILENT]).sum()) for n, own in found.types.items()
+                "mean_iti_s": r.mean_iti,
+                "sizes": {name: int(own.sum()) for name, own in r.groups.items()},
+                "silent": {name: int((own & silent).sum()) for name, own in of_types.items()},
+                "activity": _activity(found, r),
+                "share_near_border": {
+                    name: near_border(r.phases[own & ~silent]) for name, own in of_types.items()
                 },
-                "activity": activity,
-                "share_near_border": border_shares,
             }
         )
     return {
         "reference_period_s": found.reference.period,
         "tempos": tempos,
-        "share_near_border_if_even": 4 * border,
-        "agreement_across_tempos": across_tempos(found, fig5["tap_phase"]),
+        "share_near_border_if_even": 4 * BORDER,
+        "agreement_across_tempos": across_tempos(found),
         "parts": {name: int(own.sum()) for name, own in found.parts.items()},
         "silhouette_of_two_parts": found.silhouettes,
     }
 
 
-def across_tempos(found, tap_phase):
-    """Of the units active at all of groups.periods, the share that is tap, or inter-tap, at all."""
-    active = ~np.any([found.groups[r.period][SILENT] for r in found.recordings], axis=0)
-    is_tap = np.array([geometry.tap_units(r.phases, tap_phase) for r in found.recordings])
+def across_tempos(found: Populations) -> dict:
+    """Of the units active at all tempos compared, the share that is tap, or inter-tap, at all."""
+    active = ~np.any([r.groups[SILENT] for r in found.compared], axis=0)
+    is_tap = np.array([geometry.tap_units(r.phases) for r in found.compared])
     return {
         name or "all": {
             "units": int((own & active).sum()),
@@ -227,7 +260,7 @@ def across_tempos(found, tap_phase):
     }
 
 
-def table(numbers):
+def table(numbers: dict) -> str:
     """What a person reads of `describe`: a line for each tempo and group."""
     one, other = "to the first group", "to all E (or all units)"
     lines = [f"{'':<44}{one:^20}{other:^20}"]
@@ -237,7 +270,8 @@ def table(numbers):
         sizes = {**tempo["sizes"], **numbers["parts"]}
         for name, own in tempo["activity"].items():
             line = f"{1 / tempo['period_s']:4.1f} Hz  {name:<13}{sizes[name]:>10}"
-            lines.append(line + "".join(f"{value:>10.3f}" for value in own.values()))
+            cells = ("none" if value is None else f"{value:.3f}" for value in own.values())
+            lines.append(line + "".join(f"{cell:>10}" for cell in cells))
         silent = ", ".join(f"{name} {n}" for name, n in tempo["silent"].items())
         shares = ", ".join(f"{n} {share:.0%}" for n, share in tempo["share_near_border"].items())
         lines.append(f"{'':<9}silent: {silent}; near the border of the tap window: {shares}")

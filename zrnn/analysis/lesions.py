@@ -1,150 +1,207 @@
-"""What a network does without some of its units: groups silenced, and random units in their place.
+"""What a network does without some of its units: groups, random units in their place, and shares.
 
-A lesion is a mask (N,) of the units that are silenced. Models and arrays in, numbers out; nothing
-here touches the disk. Shapes: N units, K lesions, T time steps.
+A lesion is a mask (N,) of units that are silenced, or held at the mean rate that they have in the
+intact network at the same tempo. Silence takes away what they send and its mean with it: without
+inhibition the activity then runs away, whichever I units go. Held units send their mean, so that
+only its course over the cycle is lost. Models and arrays in, numbers out; nothing here touches the
+disk. Shapes: N units, K lesions, P periods, B = K P trials, T time steps.
 """
 
 import copy
-from collections import Counter, namedtuple
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from zrnn.analysis import taps as tapping
-from zrnn.network import drive as driving
+from zrnn.analysis.groups import SILENT, Populations
+from zrnn.analysis.taps import Beat
+from zrnn.network import drive
 
 STRONG = 1e3  # current that holds a unit silent: far above any that the network makes
 CHUNK = 8  # lesions driven side by side: more do not go faster on a CPU
+RUNAWAY = 10.0  # an output beyond +-this has run away and is no beat (target: 0..1)
+CLICK_SECONDS = 2.0  # [s] start of a run, with clicks; not kept
+SHARES = 0.05, 0.1, 0.2, 0.3, 0.5  # of all active units, lost at random
 
-Lesion = namedtuple("Lesion", "group kind draw units")  # draw: which random choice; units: mask
-# One group, kind and tempo over its draws: error (of the mean ITI, a share of the period) and cv
-# are means over the `beats` runs of `runs` that beat, NaN if none does; verdict is the commonest.
-Outcome = namedtuple("Outcome", "group kind n_units period runs beats error cv verdict")
-
-INTACT = "intact"
-WHOLE, HALF = "whole group", "half of it"
-RANDOM_WHOLE, RANDOM_HALF = "as many at random", "half as many at random"
+INTACT, LOSS = "intact", "units lost at random"
+GROUP, RANDOM = "group", "as many of its type at random"
+SILENCED, HELD = "silenced", "held at the mean rate"
 
 
-def plan(found, draws, seed):
-    """What to silence, of `groups.Populations` -> list of `Lesion`.
+@dataclass(frozen=True)
+class Lesion:
+    """Units (N,) of bool, of a group or at random in its place; draw: which random choice."""
 
-    Nothing; the units that are silent at every recorded tempo; and for each group, and each part of
-    the I units, the whole of it, a random half, and as many units of its type at random, from those
-    that are not silent. Each comes `draws` times, for what is random in it and for the noise.
+    group: str
+    kind: str
+    draw: int
+    units: np.ndarray
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One lesion at one period [s], over its draws.
+
+    how: SILENCED or HELD; beats: of the `runs`, how many beat; error (of the mean ITI, a share of
+    the period) and cv: means over these, None where there are none; verdict: the commonest.
     """
-    members = found.groups[found.reference.period]
-    silent, rng = members["silent"], np.random.default_rng(seed)
-    never = np.all([groups["silent"] for groups in found.groups.values()], axis=0)
+
+    group: str
+    kind: str
+    how: str
+    n_units: int
+    period: float
+    runs: int
+    beats: int
+    error: float | None
+    cv: float | None
+    verdict: str
+
+
+def plan(found: Populations, draws: int, seed: int) -> list[Lesion]:
+    """What to take away, each `draws` times: for what is random in it, and for the noise.
+
+    Nothing; the units that are silent at every tempo; each group, and each part of the I units,
+    and as many units of its type at random, from those that are not silent; and SHARES of the E
+    and of the I units that are not silent.
+    """
+    groups, rng = found.reference.groups, np.random.default_rng(seed)
+    never = np.all([r.groups[SILENT] for r in [found.reference, *found.recordings]], axis=0)
+    pools = [of_type & ~groups[SILENT] for of_type in found.types.values()]
 
     def some(pool, n_units):
         mask = np.zeros_like(pool)
         mask[rng.choice(np.flatnonzero(pool), n_units, replace=False)] = True
         return mask
 
-    result = []
+    lesions = []
     for draw in range(draws):
-        result.append(Lesion(INTACT, WHOLE, draw, np.zeros_like(silent)))
-        result.append(Lesion("silent", WHOLE, draw, never))
-    for name, own in {**members, **found.parts}.items():
-        if name == "silent" or not own.any():
+        lesions.append(Lesion(INTACT, GROUP, draw, np.zeros_like(never)))
+        lesions.append(Lesion(SILENT, GROUP, draw, never))
+    for name, own in {**groups, **found.parts}.items():
+        if name == SILENT or not own.any():
             continue
-        peers = next(of_type for of_type in found.types.values() if (own & of_type).any())
-        n_units, half = own.sum(), -(-own.sum() // 2)
+        peers = next(pool for pool in pools if (own & pool).any())
         for draw in range(draws):
-            result.append(Lesion(name, WHOLE, draw, own))
-            result.append(Lesion(name, RANDOM_WHOLE, draw, some(peers & ~silent, n_units)))
-            result.append(Lesion(name, HALF, draw, some(own, half)))
-            result.append(Lesion(name, RANDOM_HALF, draw, some(peers & ~silent, half)))
-    return result
+            lesions.append(Lesion(name, GROUP, draw, own))
+            lesions.append(Lesion(name, RANDOM, draw, some(peers, own.sum())))
+    for share in SHARES:
+        for draw in range(draws):
+            lost = [some(pool, round(share * pool.sum())) for pool in pools]
+            lesions.append(Lesion(f"{100 * share:.0f} %", LOSS, draw, np.any(lost, axis=0)))
+    return lesions
 
 
-def silencing(model, lesions):
-    """A copy of the model with K more inputs; each, held at 1, silences the units of a lesion.
+def lesioned(model, masks: np.ndarray, rates: np.ndarray | None = None):
+    """A copy of the model with biases of its own for each of B trials, made by lesions (B, N).
 
-    lesions (K, N) of bool. The input is a current of -STRONG: the rates are then exactly 0, as if
-    the units' columns of W and W_out were 0, and trials with different lesions make one batch.
+    A current of -STRONG silences the units: their rates are exactly 0, as if their columns of W
+    and W_out were 0. rates (B, N): where given, what the units send at these rates is added.
     """
-    copied = copy.deepcopy(model)
-    currents = -STRONG * torch.as_tensor(lesions).to(model.w_ih)
-    copied.w_ih = torch.nn.Parameter(torch.cat([model.w_ih.detach(), currents.t()], dim=1))
+    copied, device = copy.deepcopy(model), model.w_hh.device
+    masks = torch.as_tensor(masks, device=device)
+    b_hh, b_ho = model.b_hh.detach() - STRONG * masks.to(model.b_hh), model.b_ho.detach()
+    if rates is not None:
+        sent = torch.as_tensor(rates).to(b_hh) * masks
+        b_hh = b_hh + sent @ model.effective_w_hh().detach().t()
+        b_ho = b_ho + sent @ model.w_ho.detach().t()
+    copied.b_hh, copied.b_ho = torch.nn.Parameter(b_hh), torch.nn.Parameter(b_ho)
     return copied
 
 
-def drive_lesioned(model, lesions, periods, config, noise):
-    """Outputs (K, periods, T) of runs with lesions (K, N): clicks, then the kept silence."""
-    n_lesions, n_periods = len(lesions), len(periods)
-    inputs = driving.driving_inputs(periods, [True] * n_periods, model.dt, config)
-    switch = torch.eye(n_lesions).repeat_interleave(n_periods, dim=0)  # (B, K)
-    switch = switch[:, None].expand(-1, inputs.shape[1], -1)
-    inputs = torch.cat([inputs.repeat(n_lesions, 1, 1), switch], dim=-1).to(model.w_hh.device)
-    outputs, discard = [], round(config["drive"]["discard_seconds"] / model.dt)
-    driving.drive_network(
-        silencing(model, lesions), inputs, noise,
-        lambda t, output, state: outputs.append(output) if t >= discard else None,
-    )  # fmt: skip
-    return torch.stack(outputs, dim=1).cpu().numpy().reshape(n_lesions, n_periods, -1)
+def drive_lesioned(
+    model, masks: np.ndarray, periods: Sequence[float], task_section, seconds: float, noise=None,
+    rates: np.ndarray | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Outputs (K, P, T) with lesions (K, N): clicks, then `seconds` of silence, which are kept.
 
-
-def drive_all(model, plan, periods, config, on_lesion=None):
-    """The beat after each lesion of the plan at periods [s], noise on: [[Beat] * periods] * plan.
-
-    groups.lesion_seconds are kept. Where the output leaves +-groups.runaway, the verdict is
-    "no beat: runs away", even if it oscillates: without inhibition it can swing at thousands of
-    times the height of the target. on_lesion(n) is called after every n lesions.
+    rates (P, N): at which the units are held; silenced without.
     """
-    config = {**config, "drive": {**config["drive"]}}
-    config["drive"]["keep_seconds"] = config["groups"]["lesion_seconds"]
-    noise = torch.Generator(model.w_hh.device).manual_seed(config["groups"]["seed"])
-    beats = []
-    for start in range(0, len(plan), CHUNK):
-        masks = np.array([lesion.units for lesion in plan[start : start + CHUNK]])
-        for outputs in drive_lesioned(model, masks, periods, config, noise):
-            beats.append([_beat(output, model.dt, config) for output in outputs])
-        if on_lesion:
-            on_lesion(len(masks))
-    return beats
+    n_lesions, n_periods = len(masks), len(periods)
+    inputs = drive.driving_inputs(
+        periods, CLICK_SECONDS + seconds, model.dt, task_section, CLICK_SECONDS
+    )
+    copied = lesioned(
+        model,
+        np.repeat(masks, n_periods, axis=0),
+        None if rates is None else np.tile(rates, (n_lesions, 1)),
+    )
+    discard = round(CLICK_SECONDS / model.dt)
+    kept = drive.run(copied, inputs.repeat(n_lesions, 1, 1), noise, discard=discard).outputs
+    return kept.reshape(n_lesions, n_periods, -1)
 
 
-def _beat(output, dt, config):
+def outcomes(
+    model,
+    lesions: list[Lesion],
+    found: Populations,
+    task_section,
+    seconds: float,
+    seed: int,
+    on_lesions: Callable[[int], object] = lambda n: None,
+) -> list[Outcome]:
+    """What each lesion does, silenced and held, at the tempos compared in `found`, noise on.
+
+    on_lesions(n) is called after every n lesions, each of which comes twice.
+    """
+    periods = [recording.period for recording in found.compared]
+    rates = np.array([recording.cycle.mean(axis=0) for recording in found.compared])
+    noise = torch.Generator(model.w_hh.device).manual_seed(seed)
+    gathered = {}
+    for how, held in ((SILENCED, None), (HELD, rates)):
+        for start in range(0, len(lesions), CHUNK):
+            chunk = lesions[start : start + CHUNK]
+            masks = np.array([lesion.units for lesion in chunk])
+            outputs = drive_lesioned(model, masks, periods, task_section, seconds, noise, held)
+            for lesion, own in zip(chunk, outputs, strict=True):
+                for period, output in zip(periods, own, strict=True):
+                    key = lesion.group, lesion.kind, how, int(lesion.units.sum()), period
+                    gathered.setdefault(key, []).append(_beat(output, model.dt))
+            on_lesions(len(chunk))
+    return [_outcome(*key, beats) for key, beats in gathered.items()]
+
+
+def _beat(output, dt) -> Beat:
+    """Without inhibition an output can swing at thousands of times its height: no beat either."""
     beat = tapping.describe_beat(tapping.find_taps(output, dt), len(output), dt)
-    within = np.abs(output).max() <= config["groups"]["runaway"]  # false where it is NaN
+    within = np.abs(output).max() <= RUNAWAY  # false where it is NaN
     return beat if within else replace(beat, ok=False, reason="runs away")
 
 
-def outcomes(plan, beats, periods):
-    """Beats of `drive_all` gathered over the draws -> list of `Outcome`."""
-    gathered = {}
-    for lesion, own in zip(plan, beats, strict=True):
-        for period, beat in zip(periods, own, strict=True):
-            key = lesion.group, lesion.kind, int(lesion.units.sum()), period
-            gathered.setdefault(key, []).append(beat)
-    result = []
-    for key, runs in gathered.items():
-        beating = [beat for beat in runs if beat.ok]
-        error = np.mean([b.mean_iti for b in beating]) / key[-1] - 1 if beating else np.nan
-        cv = np.mean([b.cv for b in beating]) if beating else np.nan
-        verdict = Counter(beat.verdict for beat in runs).most_common(1)[0][0]
-        result.append(Outcome(*key, len(runs), len(beating), float(error), float(cv), verdict))
-    return result
+def _outcome(group, kind, how, n_units, period, beats) -> Outcome:
+    beating = [beat for beat in beats if beat.ok]
+    error = float(np.mean([beat.mean_iti for beat in beating]) / period - 1) if beating else None
+    cv = float(np.mean([beat.cv for beat in beating])) if beating else None
+    verdict = Counter(beat.verdict for beat in beats).most_common(1)[0][0]
+    return Outcome(
+        group, kind, how, n_units, period, len(beats), len(beating), error, cv, verdict
+    )  # fmt: skip
 
 
-def plain(outcome):
-    """An `Outcome` as a dict for JSON: what is NaN becomes None."""
-    return {k: None if v != v else v for k, v in outcome._asdict().items()}
+def in_short(outcome: Outcome) -> str:
+    """Error and CV of the ITI [%] (runs that beat, where not all do), or why none does."""
+    if not outcome.beats:
+        return outcome.verdict.removeprefix("no beat: ")
+    some = f" ({outcome.beats}/{outcome.runs})" if outcome.beats < outcome.runs else ""
+    return f"{100 * outcome.error:+.1f}, {100 * outcome.cv:.1f}{some}"
 
 
-def table(rows, periods):
+def table(rows: list[Outcome]) -> str:
     """What a person reads, one line a lesion: error and CV of the ITI [%] at each period."""
-    lines = [f"{'silenced':<42}" + "".join(f"{f'{1 / p:.0f} Hz':>15}" for p in periods)]
-    for start in range(0, len(rows), len(periods)):
-        own = rows[start : start + len(periods)]
-        line = f"{own[0].group}, {own[0].kind} ({own[0].n_units})"
-        cells = []
-        for row in own:
-            some = f" {row.beats}/{row.runs}" if row.beats < row.runs else ""
-            beat = f"{100 * row.error:+.1f}, {100 * row.cv:.1f}{some}"
-            cells.append(beat if row.beats else row.verdict.removeprefix("no beat: "))
-        lines.append(f"{line:<42}" + "".join(f"{cell:>15}" for cell in cells))
-    return "\n".join([*lines, "error of the mean ITI [%], CV [%]; a word: no beat; n/m: some beat"])
+    lines, gathered = [], {}
+    for row in rows:
+        name = f"{row.group}, {row.kind} ({row.n_units}), {row.how}"
+        gathered.setdefault(name, []).append(row)
+    periods = [row.period for row in next(iter(gathered.values()))]
+    lines.append(f"{'lesion':<60}" + "".join(f"{f'{p:g} s':>16}" for p in periods))
+    for name, own in gathered.items():
+        lines.append(f"{name:<60}" + "".join(f"{in_short(row):>16}" for row in own))
+    return "\n".join(
+        [
+            *lines,
+            "error, CV of the ITI [%] (runs that beat, where not all do); a word: no beat",
+        ]
+    )
