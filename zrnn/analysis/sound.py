@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zrnn.analysis import taps as tapping
+
 RATE = 44_100  # [samples/s]
+CLICK_SECONDS, SILENT_SECONDS = 1.0, 10.0  # [s] of an excerpt: with clicks, and without
 
 
 @dataclass(frozen=True)
@@ -43,3 +46,17 @@ def beat_sound(clicks, taps, seconds: float) -> np.ndarray:
                 end = min(start + len(tone), len(sound))
                 sound[start:end] += tone[: end - start]
     return np.round(32767 * sound.clip(-1, 1)).astype(np.int16)
+
+
+def excerpt(clicks, with_clicks, in_silence, dt: float) -> np.ndarray:
+    """The last CLICK_SECONDS of a drive's clicks and the first SILENT_SECONDS of its silence.
+
+    clicks (T,): the input; with_clicks (T,), in_silence (T',): the output, every dt [s]; where they
+    are shorter, as much as there is. -> samples (S,) of int16 at RATE.
+    """
+    n_silent = min(round(SILENT_SECONDS / dt), len(in_silence))
+    first = max(0, len(clicks) - round(CLICK_SECONDS / dt))
+    output = np.concatenate([with_clicks, in_silence[:n_silent]])
+    starts = np.flatnonzero(np.diff(clicks, prepend=0) > 0)
+    times = [dt * (found - first) for found in (starts, tapping.find_taps(output, dt))]
+    return beat_sound(*times, dt * (len(output) - first))
