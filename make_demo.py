@@ -16,70 +16,75 @@ from matplotlib.colors import to_hex, to_rgb
 
 from models import open_network
 from zrnn.analysis import geometry, groups, lesions, sound, taps
+from zrnn.network import task
 from zrnn.network.checkpoints import SHIPPED
-from zrnn.workshop import command_line, files, figures
+from zrnn.workshop import command_line, figures, files
 
-FOLDER = Path(__file__).parent / "demo"
-MAX_BYTES = 1_500_000  # of the page
+TEMPLATE = Path(__file__).parent / "demo" / "page.html"
+PAGE = TEMPLATE.with_name("index.html")
 PLACE = "THE DATA"  # in the template
-DIM = 0.1  # of the median unit's largest rate: units whose own is below it stay pale
+MAX_BYTES = 1_500_000  # of the page
+FAINT = 0.1  # of the median unit's largest rate: units whose own is below it are drawn against it
 
 
 def encode(array, dtype: str) -> str:
-    """An array in base64, row by row."""
+    """An array in base64, row by row; the page decodes it by its type."""
     return base64.b64encode(np.ascontiguousarray(array, dtype).tobytes()).decode()
 
 
-def as_bytes(colour: str) -> list[int]:
-    """Red, green and blue, 0 to 255."""
-    return [round(255 * part) for part in to_rgb(colour)]
+def recurrence_of(model) -> dict:
+    """The numbers of the recurrence: W in float16, column after column, the rest in float32.
 
-
-def weights_of(model) -> dict:
-    """The recurrence's numbers: W in float16, a column after the other, the rest in float32.
-
-    Rounded so, W moves the mean ITI by 0.02 ms at most (a test says less than 0.1 %).
+    Rounded so, W moves the period by less than 0.1 % (a test measures it).
     """
-    w_in, b, w_out, b_out = (
-        tensor.detach().cpu().numpy() for tensor in (model.w_ih, model.b_hh, model.w_ho, model.b_ho)
-    )
-    return {
-        "n": len(b), "nExcit": len(b) if model.n_excit is None else model.n_excit,
-        "dt": model.dt, "alpha": model.alpha, "sigma": model.sigma_rec,
-        "w": encode(model.effective_w_hh().detach().cpu().numpy().T, "<f2"),
-        "wClick": encode(w_in[:, 0], "<f4"), "wCue": encode(w_in[:, 1], "<f4"),
-        "b": encode(b, "<f4"), "wOut": encode(w_out[0], "<f4"), "bOut": float(b_out[0]),
-    }  # fmt: skip
+    names = ("w_ih", "b_hh", "w_ho", "b_ho")
+    w_in, b, w_out, b_out = (getattr(model, name).detach().cpu().numpy() for name in names)
+    w_hh = model.effective_w_hh().detach().cpu().numpy()
+    vectors = {"wClick": w_in[:, 0], "wCue": w_in[:, 1], "b": b, "wOut": w_out[0]}
+    numbers = {"n": len(b), "alpha": model.alpha, "sigma": model.sigma_rec, "dt": model.dt}
+    numbers |= {"bOut": float(b_out[0]), "w": encode(w_hh.T, "<f2")}
+    return numbers | {name: encode(vector, "<f4") for name, vector in vectors.items()}
 
 
-def pictures_of(found: groups.Populations, periods) -> dict:
-    """What the page draws by: firing order, largest rates, groups, plane, cycles in the plane.
+def picture_of(found: groups.Populations) -> dict:
+    """What the running picture is drawn by: firing order, largest rates, groups of units.
 
-    order: units that fire, E before I, by when they peak between two taps at the middle of the
-    trained cues; the plane is that of the mean cycles (P, N) of all trained periods.
+    order: the units that fire, E before I, by when they peak between two taps at the middle of the
+    trained cues; its first rowsOfE are E.
     """
-    cycles = np.concatenate([recording.cycle for recording in found.recordings])
-    peak, middle = cycles.max(axis=0), found.reference.cycle
-    excitatory = next(iter(found.types.values()))
-    order = geometry.firing_order(middle, [0, len(middle)], excitatory.sum())
+    peak = np.max([recording.cycle.max(axis=0) for recording in found.recordings], axis=0)
+    first_type, cycle = next(iter(found.types.values())), found.reference.cycle
+    order = geometry.firing_order(cycle, [0, len(cycle)], first_type.sum())
     order = order[peak[order] > 0]
-    peak = peak.clip(DIM * np.median(peak[order]))
-    mean, axes, _ = geometry.fit_plane(cycles)
-    axes = axes * np.sign(axes.sum(axis=1, keepdims=True))  # a component's sign means nothing
-    colours, centre = figures.period_colours(periods), axes @ mean
-    loops = {r.period: (r.cycle @ axes.T - centre).round(4) for r in found.recordings}
-    points = np.concatenate(list(loops.values()))
     members = {**found.reference.groups, **found.parts}
     return {
-        "order": encode(order, "<i2"), "rowsOfE": int(excitatory[order].sum()),
-        "peak": encode(peak, "<f4"), "axes": [encode(axis, "<f4") for axis in axes],
-        "centre": centre.tolist(), "low": points.min(0).tolist(), "high": points.max(0).tolist(),
+        "order": encode(order, "<i2"),
+        "rowsOfE": int(first_type[order].sum()),
+        "nExcit": int(first_type.sum()),
+        "peak": encode(peak.clip(FAINT * np.median(peak[order])), "<f4"),
+        "groups": {name: np.flatnonzero(own).tolist() for name, own in members.items()},
+    }
+
+
+def plane_of(found: groups.Populations) -> dict:
+    """The plane of the first two principal components of the mean cycles, and these cycles in it.
+
+    A point of the plane is axes @ rates - centre; low, high: the corners of all cycles.
+    """
+    mean, axes, _ = geometry.fit_plane(np.concatenate([r.cycle for r in found.recordings]))
+    axes = axes * np.sign(axes.sum(axis=1, keepdims=True))  # a component's own sign means nothing
+    loops = {r.period: geometry.project(r.cycle, mean, axes).round(4) for r in found.recordings}
+    points, colours = np.concatenate(list(loops.values())), figures.period_colours(loops)
+    return {
+        "axes": [encode(axis, "<f4") for axis in axes],
+        "centre": (axes @ mean).tolist(),
+        "low": points.min(axis=0).tolist(),
+        "high": points.max(axis=0).tolist(),
         "loops": [
             {"colour": to_hex(colours[period]), "points": [*loop.tolist(), loop[0].tolist()]}
             for period, loop in loops.items()
         ],
-        "groups": {name: np.flatnonzero(own).tolist() for name, own in members.items() if own.any()},
-    }  # fmt: skip
+    }
 
 
 def page_network(config_path, checkpoint, flags) -> dict:
@@ -87,42 +92,49 @@ def page_network(config_path, checkpoint, flags) -> dict:
     config, model, made_by = open_network(config_path, checkpoint, "cpu", flags)
     periods, path = config.training.periods, Path(made_by["checkpoint"])
     found = groups.find_populations(model, periods, config.task, config.groups.seed)
-    return {
+    about = {
         "name": path.stem,
         "about": f"The network is {path.name}, sha256 {made_by['sha256'][:12]}.",
-        "cueConstant": config.task.cue_constant, "clickWidth": config.task.click_width,
-        "cues": [config.task.cue_constant / period for period in periods],
-        **weights_of(model), **pictures_of(found, periods),
-    }  # fmt: skip
+        "cues": [task.context_cue(period, config.task.cue_constant) for period in periods],
+        "cueConstant": config.task.cue_constant,
+        "clickWidth": config.task.click_width,
+    }
+    return about | recurrence_of(model) | picture_of(found) | plane_of(found)
 
 
 def page_of(template: str, networks: list[dict]) -> str:
     """The page that holds these networks."""
+    colours = {"E": figures.E_COLOUR, "I": figures.I_COLOUR}
     data = {
         "networks": networks,
         "taps": {
-            "halfHeight": taps.HALF_HEIGHT, "hysteresis": taps.HYSTERESIS, "maxCv": taps.MAX_CV,
-            "minTaps": taps.MIN_TAPS, "runaway": lesions.RUNAWAY,
+            "halfHeight": taps.HALF_HEIGHT,
+            "hysteresis": taps.HYSTERESIS,
+            "minTaps": taps.MIN_TAPS,
+            "maxCv": taps.MAX_CV,
+            "runaway": lesions.RUNAWAY,
         },
         "voices": {"click": vars(sound.CLICK), "tap": vars(sound.TAP)},
-        "colours": {"E": as_bytes(figures.E_COLOUR), "I": as_bytes(figures.I_COLOUR)},
-    }  # fmt: skip
+        "colours": {name: [round(255 * c) for c in to_rgb(own)] for name, own in colours.items()},
+    }
     return template.replace(PLACE, json.dumps(data).replace("</", "<\\/"))
 
 
-def main(config_path: str = None, checkpoint: str = None, **flags):
-    template = (FOLDER / "page.html").read_text(encoding="utf-8")
+def main(config_path=None, checkpoint=None, **flags):
+    template = TEMPLATE.read_text(encoding="utf-8")
     networks = [page_network(config_path, checkpoint, flags)]
     page = page_of(template, networks)
     for path in sorted(SHIPPED.parent.glob("*.pth")):
-        if len(page) + max(len(json.dumps(network)) for network in networks) > MAX_BYTES:
+        if path.stem == networks[0]["name"]:
+            continue
+        more = [*networks, page_network(config_path, path, flags)]
+        if len(page_of(template, more)) > MAX_BYTES:
             break
-        if path.stem != networks[0]["name"]:
-            networks.append(page_network(config_path, path, flags))
-            page = page_of(template, networks)
-    with files.replacing(FOLDER / "index.html") as part:
+        networks, page = more, page_of(template, more)
+    with files.replacing(PAGE) as part:
         part.write_text(page, encoding="utf-8")
-    print(f"saved {FOLDER / 'index.html'}, {len(page) / 1e6:.2f} MB, networks: {len(networks)}")
+    names = ", ".join(network["name"] for network in networks)
+    print(f"saved {PAGE}, {len(page) / 1e6:.2f} MB, with {names}")
 
 
 if __name__ == "__main__":
