@@ -154,7 +154,7 @@ def test_a_signal_says_how_to_go_on(script, name):
             process.stderr.read(1)  # the bar
         process.send_signal(getattr(signal, name))
         said = process.communicate(timeout=30)[1]
-        assert process.returncode == 128 + getattr(signal, name)
+        assert process.returncode == 128 + getattr(signal, name), said
         assert words in said.splitlines()[-1] and "Traceback" not in said
 
 

@@ -5,7 +5,7 @@ import inspect
 import os
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import fire
@@ -92,7 +92,8 @@ def _end(line, code):
     """Say the line, below whatever progress bars there are, and leave."""
     tqdm = sys.modules.get("tqdm")
     for bar in list(getattr(tqdm and tqdm.tqdm, "_instances", ())):
-        bar.close()
+        with suppress(Exception):  # one that was being made
+            bar.close()
     print(line, file=sys.stderr)
     sys.exit(code)
 
