@@ -12,16 +12,18 @@ figures: .venv/installed
 	$(PYTHON) plot_groups.py --checkpoint shipped
 
 test: .venv/installed
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m pytest -q tests
 
 torture: .venv/installed
-	$(PYTHON) -m pytest -q -s tests/torture.py
+	EXAMPLES=1000 $(PYTHON) -m pytest -q -s tests/torture.py tests/test_any_input.py
 
 bench: .venv/installed
 	$(PYTHON) benchmarks/run.py
 	$(PYTHON) benchmarks/cost.py
 
-.venv/installed: requirements.txt
+.venv/installed: requirements.txt requirements-dev.txt
 	python3 -m venv .venv
-	.venv/bin/pip install -q -r requirements.txt
+	.venv/bin/pip install -q -r requirements-dev.txt -r requirements.txt
 	touch $@

@@ -161,9 +161,10 @@ def restore_model(content: dict, **changes) -> RNN:
     changes: arguments that differ from the checkpoint's own. Those that the weights stand on (the
     type, the sizes, the share of E units) may not.
     """
-    own = {"type": content["model_type"], **content["arguments"]}
+    given = {"type": content["model_type"], **content["arguments"]}
+    own = configuration.checked_arguments(given)
     for key in ("type", "input_dim", "hidden_dim", "output_dim", "excit_percent"):
-        if key in own and key in changes and changes[key] != own[key]:
+        if key in given and key in changes and changes[key] != own[key]:
             raise UserError(
                 f"model.{key} is {changes[key]!r}; allowed: {own[key]!r}, with which the "
                 "checkpoint was trained; for another, train a network: python train.py"

@@ -112,8 +112,8 @@ def find_cycles(model, cues, state: Tensor, settle_seconds: float, seconds: floa
 
 
 @torch.no_grad()
-def jacobian(model, cues, cycles: Cycles, row_weights) -> Tensor:
-    """Derivatives of the B M measures by (w_hh, w_ih, b_hh): J (B M, N N + 2 N + N).
+def jacobian(model, cues, cycles: Cycles, row_weights) -> list[Tensor]:
+    """Derivatives J of the B M measures by w_hh, w_ih and b_hh: (B M, N, N), (B M, N, 2), (B M, N).
 
         dL/dW = alpha sum_t delta_t r'_{t-1},   dL/dW_in = alpha sum_t delta_t u',   and so on;
 
@@ -121,20 +121,16 @@ def jacobian(model, cues, cycles: Cycles, row_weights) -> Tensor:
     """
     currents, (n_cues, n_units) = cycles.currents, cycles.currents.shape[1:]
     slopes = torch.as_tensor(cycles.slopes * np.asarray(row_weights)).to(currents)  # (T, B, M)
-    by_w = currents.new_zeros(n_cues, MEASURES * n_units, n_units)
-    sums = currents.new_zeros(n_cues, MEASURES, n_units)  # of deltas over time
-    grad_outputs, w_hh = slopes.flatten(1, 2)[..., None], model.effective_w_hh()
-    for _, deltas, rates in adjoint(currents, grad_outputs, None, w_hh, model.w_ho, model.alpha):
-        deltas = deltas.view(len(deltas), n_cues, MEASURES, n_units)
-        before = rates[:-1].transpose(0, 1)  # r_{t-1}, (B, n, N)
-        by_w.baddbmm_(deltas.flatten(2).permute(1, 2, 0), before, alpha=model.alpha)
-        sums.add_(deltas.sum(0), alpha=model.alpha)
+    w_hh, alpha = model.effective_w_hh(), model.alpha
+    parts = adjoint(currents, slopes.flatten(1, 2)[..., None], None, w_hh, model.w_ho, alpha)
+    deltas = torch.cat([deltas for _, deltas, _ in list(parts)[::-1]])  # (T, B M, N)
+    by_cue = deltas.view(-1, n_cues, MEASURES * n_units).permute(1, 2, 0)  # (B, M N, T)
+    by_w = (by_cue @ currents[:-1].relu().transpose(0, 1)).view(-1, n_units, n_units)
+    sums = alpha * deltas.sum(0)  # (B M, N)
     with torch.enable_grad():
         (chain,) = torch.autograd.grad(model.effective_w_hh().sum(), model.w_hh)
-    by_w_hh = by_w.view(n_cues, MEASURES, n_units, n_units).mul_(chain)
-    inputs = constant_cues(cues, 1)[:, 0].to(sums)  # (B, 2)
-    by_w_ih = sums[..., None] * inputs[:, None, None]
-    return torch.cat([by_w_hh.flatten(2), by_w_ih.flatten(2), sums], dim=2).flatten(0, 1)
+    inputs = constant_cues(cues, 1)[:, 0].to(sums).repeat_interleave(MEASURES, dim=0)  # (B M, 2)
+    return [by_w.mul_(alpha * chain), sums[..., None] * inputs[:, None], sums]
 
 
 @torch.no_grad()

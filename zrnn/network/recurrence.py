@@ -29,10 +29,12 @@ class Noise:
     source: a generator from which xi is drawn, or xi itself, (T, B, N).
     share: (rank, n_ranks, n_trials) where processes share a batch of n_trials: noise is drawn for
     all of them, and every n_ranks-th trial's is taken, from `rank` on.
+    mirrored: the second half of the trials gets the noise of the first with its sign turned, so
+    that what noise does to first order cancels in their mean.
     """
 
-    def __init__(self, source, alpha, sigma_rec, share=(0, 1, None)):
-        self.source, self.share = source, share
+    def __init__(self, source, alpha, sigma_rec, share=(0, 1, None), mirrored=False):
+        self.source, self.share, self.mirrored = source, share, mirrored
         self.scale = math.sqrt(2 * alpha) * sigma_rec
 
     def add(self, currents: Tensor, start: int = 0) -> None:
@@ -41,9 +43,12 @@ class Noise:
             currents.add_(self.source[start : start + len(currents)], alpha=self.scale)
             return
         rank, n_ranks, n_trials = self.share
-        n, batch, units = currents.shape
-        xi = currents.new_empty(n, n_trials or batch, units)
-        currents.add_(xi.normal_(0, self.scale, generator=self.source)[:, rank::n_ranks])
+        first, second = currents.chunk(2, dim=1) if self.mirrored else (currents, None)
+        xi = first.new_empty(len(first), n_trials or first.shape[1], first.shape[2])
+        xi = xi.normal_(0, self.scale, generator=self.source)[:, rank::n_ranks]
+        first.add_(xi)
+        if self.mirrored:
+            second.sub_(xi)
 
 
 def blocks(n_steps: int, batch_size: int) -> list[slice]:

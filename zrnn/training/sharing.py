@@ -12,21 +12,27 @@ import sys
 import torch
 import torch.distributed as dist
 
+from zrnn.workshop.errors import UserError
+
 
 def join(device):
-    """(rank, number of processes) of this one, after it has joined the others; device: its name."""
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+    """(rank, number of processes) of this one, after it has joined the others; device: its name.
+
+    Raises UserError where the environment speaks of other processes, but not as torchrun does.
+    """
+    if os.environ.get("WORLD_SIZE", "1") == "1":
         return 0, 1
+    names = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_PORT")
+    if wrong := [name for name in names if not os.environ.get(name, "").isdigit()]:
+        raise UserError(
+            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but {', '.join(wrong)} is no number; start "
+            "with torchrun, or unset WORLD_SIZE"
+        )
     on_cuda = torch.cuda.is_available() and device != "cpu"
     if on_cuda:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if on_cuda else "gloo")
     return dist.get_rank(), dist.get_world_size()
-
-
-def own_rows(tensor, rank, n_ranks, copies):
-    """This process's rows of a batch (B, ...), which consists of that many equal copies."""
-    return torch.cat([part[rank::n_ranks] for part in tensor.chunk(copies)])
 
 
 def add_up(tensors):

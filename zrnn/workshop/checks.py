@@ -1,11 +1,14 @@
 """What no single key of the configuration can tell: which values do not go together.
 
-Also what a mistyped key may have meant. Pure functions; problems are lines for the user.
+Also, in words, what a key may hold and what a mistyped one may have meant. Pure functions.
 """
 
 import difflib
 import math
 import os
+from typing import Annotated, Literal, get_args, get_origin
+
+from annotated_types import Len
 
 from zrnn.workshop.schema import KEYS, PATHS, Config
 
@@ -14,19 +17,27 @@ SIMILARITY = 0.8  # of a mistyped name to the one it is taken for, 0..1
 
 # flags of the predecessor's plot_fig5.py
 PREDECESSORS_FLAGS = {
-    "config": "--config_path", "model": "--checkpoint", "s": "--fig5.span", "g": "--fig5.grid",
-    "cc": "--fig5.cues", "t": "--fig5.times",
+    "config": "--config_path",
+    "model": "--checkpoint",
+    "s": "--fig5.span",
+    "g": "--fig5.grid",
+    "cc": "--fig5.cues",
+    "t": "--fig5.times",
     "tcc": "none: units are told apart at the middle of the trained cues",
     "type": "none: figures 5a and 5b are both drawn",
-}  # fmt: skip
+}
 _NOT_NEEDED = "no longer needed, leave it out"
 GONE = {
     "stage_dt": "use training.dt, from where training.refine goes to model.dt",
     "products": "all products are taken in float32, leave it out",
-    "validation_trials": _NOT_NEEDED, "validation_every": _NOT_NEEDED, "recompute": _NOT_NEEDED,
-    "mirrored_noise": _NOT_NEEDED, "period_weight": _NOT_NEEDED, "silent_periods": _NOT_NEEDED,
+    "validation_trials": _NOT_NEEDED,
+    "validation_every": _NOT_NEEDED,
+    "recompute": _NOT_NEEDED,
+    "mirrored_noise": _NOT_NEEDED,
+    "period_weight": _NOT_NEEDED,
+    "silent_periods": _NOT_NEEDED,
     "adam_beta2": _NOT_NEEDED,
-}  # fmt: skip
+}
 
 
 def suggestion(name: str, script_flags=()) -> str:
@@ -45,6 +56,31 @@ def suggestion(name: str, script_flags=()) -> str:
         near_last = difflib.get_close_matches(last, lasts, 1, SIMILARITY)
         same = near or [k for k in known if k.split(".")[1] in near_last]
     return f"; did you mean {same[0]}?" if same else ""
+
+
+def allowed(annotation, metadata=()):
+    """What a key of that type may hold, in words: "a whole number at least 1 and at most 500"."""
+    if get_origin(annotation) is Annotated:
+        annotation, *own = get_args(annotation)
+        return allowed(annotation, [*own, *metadata])
+    if get_origin(annotation) is Literal:
+        return " or ".join(get_args(annotation))
+    if get_origin(annotation) is list:
+        length = next(m for m in metadata if hasattr(m, "min_length") or isinstance(m, Len))
+        low, high = length.min_length, length.max_length
+        many = f"{low}" if low == high else f"{low} to {high}"
+        return f"a list of {many}, each {allowed(get_args(annotation)[0])}"
+    if type(None) in get_args(annotation):
+        return f"null or {allowed(get_args(annotation)[0], metadata)}"
+    words = {"gt": "above", "ge": "at least", "le": "at most"}
+    bounds = [
+        f"{word} {getattr(m, name):{'d' if isinstance(getattr(m, name), int) else 'g'}}"
+        for name, word in words.items()
+        for m in metadata
+        if getattr(m, name, None) is not None
+    ]
+    kinds = {float: "a number", int: "a whole number", bool: "true or false", str: "a path"}
+    return " ".join([kinds[annotation], " and ".join(bounds)]).strip()
 
 
 def problems(config: Config, training: bool = True) -> list[str]:
@@ -68,17 +104,10 @@ def _timing(config, training):
             f"training.periods has {min(own.periods):g} s; allowed: at least two clicks of "
             f"task.click_width, {2 * task.click_width:g} s"
         )
-    if len({round(period, 3) for period in own.periods}) < len(own.periods):
-        found.append(f"training.periods is {own.periods}; allowed: each period once, 1 ms apart")
+    if len(set(own.periods)) < len(own.periods):
+        found.append(f"training.periods is {own.periods}; allowed: each period once")
     if training:
         found += _trials(model, task, own)
-    runs = [(f"{s}.{k}", config[s][k]) for s, k in (name.split(".") for name in KEYS)]
-    runs = [(name, value) for name, value in runs if name.endswith("_seconds")]
-    for name, seconds in [*runs, *(("fig5.times", t) for t in config.fig5.times)]:
-        counted = training or not name.startswith("training.")
-        if counted and name != "training.save_seconds" and seconds / model.dt > MAX_STEPS:
-            most = MAX_STEPS * model.dt
-            found.append(f"{name} is {seconds:g} s; allowed: at most {MAX_STEPS} steps, {most:g} s")
     if drive.onset > drive.discard_seconds:
         found.append(
             f"drive.onset is {drive.onset:g} s; allowed: at most drive.discard_seconds, "
@@ -89,10 +118,28 @@ def _timing(config, training):
             f"drive.keep_seconds is {drive.keep_seconds:g} s; allowed: at least twice the longest "
             f"of training.periods, {2 * max(own.periods):g} s"
         )
+    found += _runs(config, training)
     ranges = [("cue_range.cues", config.cue_range.cues)]
     for name, (low, high) in [*ranges, ("bifurcation.cues", config.bifurcation.cues)]:
         if low >= high:
             found.append(f"{name} is [{low:g}, {high:g}]; allowed: the lower one first")
+    return found
+
+
+def _runs(config, training):
+    """Runs of less than one step, or of more than anybody means."""
+    found, dt = [], config.model.dt
+    runs = [(name, config[s][k]) for name in KEYS for s, k in [name.split(".")]]
+    runs = [(name, value) for name, value in runs if name.endswith("_seconds")]
+    runs += [("fig5.times", value) for value in config.fig5.times]
+    for name, seconds in runs:
+        counted = name != "training.save_seconds" and (training or not name.startswith("training."))
+        short = 0 < seconds < dt and name != "fig5.times"
+        if counted and (seconds / dt > MAX_STEPS or short):
+            found.append(
+                f"{name} is {seconds:g} s; allowed: 1 to {MAX_STEPS} steps, {dt:g} to "
+                f"{MAX_STEPS * dt:g} s"
+            )
     return found
 
 
@@ -182,10 +229,12 @@ def _places(config):
 
 
 def training_bytes(config: Config) -> int:
-    """Memory [bytes] that the descent needs at most, roughly."""
-    n, training = config.model.hidden_dim, config.training
-    weights = (
-        10 * n * n
-    )  # W, its gradient, Adam's two means, signs, |W|, and what they pass through
-    steps = math.ceil(training.trial_seconds / training.dt)
-    return 4 * (weights + 3 * training.batch_size * steps * n)
+    """Memory [bytes] that a training needs, roughly: the more of its descent and its judgement."""
+    n, training, check = config.model.hidden_dim, config.training, config.check
+    weights = 10 * n * n  # W, its gradient, Adam's two means, signs, |W|, and what is on the way
+    descent = 3 * training.batch_size * math.ceil(training.trial_seconds / training.dt) * n
+    runs = 2 * check.noise_runs * len(training.periods)
+    runs = (runs + check.untrained_periods * check.untrained_runs) * check.enable
+    seconds = config.drive.discard_seconds + config.drive.keep_seconds
+    judgement = runs * 4 * math.ceil(seconds / config.model.dt)  # inputs, two of them, and outputs
+    return 4 * (weights + max(descent, judgement))

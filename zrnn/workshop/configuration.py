@@ -3,6 +3,7 @@
 The only reader of config.yaml. `schema` says what keys there are, `checks` what goes together.
 """
 
+import math
 import reprlib
 import sys
 from pathlib import Path
@@ -12,10 +13,12 @@ from pydantic import ValidationError
 
 from zrnn.workshop import checks
 from zrnn.workshop.errors import UserError
-from zrnn.workshop.schema import KEYS, PATHS, SECTIONS, Config, allowed
+from zrnn.workshop.schema import KEYS, PATHS, SECTIONS, Config
 
 DEFAULT_PATH = Path(__file__).parents[2] / "config.yaml"
-MAX_BYTES = 1_000_000  # of a configuration file
+MAX_BYTES, MAX_LINES = 1_000_000, 12  # of a configuration file, of an error
+_FEW_WORDS = reprlib.Repr()
+_FEW_WORDS.maxlevel = 2
 RUNS = "runs"  # the folder of all runs that have a name
 TRAINED = ("model", "task", "training")  # the sections that a checkpoint brings with it
 NOT_TRAINED = ("training.save_path", "training.log_path", "training.save_seconds")
@@ -23,7 +26,16 @@ NOT_TRAINED = ("training.save_path", "training.log_path", "training.save_seconds
 
 def _short(value) -> str:
     """A value in few words, whatever it is."""
-    return value[:80] if isinstance(value, str) and value.isprintable() else reprlib.repr(value)
+    plain = isinstance(value, str) and value.isprintable()
+    return (value if plain else _FEW_WORDS.repr(value))[:80]
+
+
+def _refuse(lines):
+    """Raise UserError with the lines, or the first of them, if there are any."""
+    if more := len(lines[MAX_LINES:]):
+        lines = [*lines[:MAX_LINES], f"and {more} more"]
+    if lines:
+        raise UserError("\n".join(lines))
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -80,8 +92,7 @@ def _flatten(sections, where) -> dict:
 def _known(flat, where, wrong=()):
     wrong = [*wrong]
     wrong += [f"unknown key {_short(k)}{checks.suggestion(k)}" for k in flat if k not in KEYS]
-    if wrong:
-        raise UserError("\n".join(f"{where}: {line}" for line in wrong))
+    _refuse([f"{where}: {line}" for line in wrong])
     return flat
 
 
@@ -118,15 +129,26 @@ def _validated(flat, sources=None) -> Config:
     lines = []
     for key in keys:
         where = f"{sources[key]}: " if (sources or {}).get(key) else ""
-        may_be = allowed(KEYS[key].annotation, KEYS[key].metadata)
+        may_be = checks.allowed(KEYS[key].annotation, KEYS[key].metadata)
         lines.append(f"{where}{key} is {_short(flat[key])}; allowed: {may_be}")
-    raise UserError("\n".join(lines)) from None
+    _refuse(lines)
+
+
+def checked_arguments(arguments: dict) -> dict:
+    """What a checkpoint says of its network, checked, and with the defaults of keys that it lacks.
+
+    arguments: {key of the model section, or another name: value}. Raises UserError.
+    """
+    flat = {f"model.{key}": value for key, value in arguments.items() if f"model.{key}" in KEYS}
+    model = _validated(flat, dict.fromkeys(flat, "checkpoint")).model
+    others = {key: value for key, value in arguments.items() if f"model.{key}" not in KEYS}
+    numbers = {k: v for k, v in others.items() if isinstance(v, float) and math.isfinite(v)}
+    return {**dict(model), **{str(key): value for key, value in numbers.items()}}
 
 
 def _resolved(config, training=True) -> Config:
     """With what is derived from other keys filled in, all checked together."""
-    if wrong := checks.problems(config, training):
-        raise UserError("\n".join(wrong))
+    _refuse(checks.problems(config, training))
     if config.training.dt is not None:
         return config
     dt = checks.descent_dt(config.model, config.task)
@@ -198,8 +220,7 @@ def _compare(own, trained, flags, config_path):
             print(f"note: {line}, which is kept", file=sys.stderr)
         else:
             refused.append(f"{line}; allowed: the same, or the flag --{key}")
-    if refused:
-        raise UserError("\n".join(refused))
+    _refuse(refused)
 
 
 def differences(config: Config, other: Config) -> list[tuple]:

@@ -5,7 +5,7 @@ python -m zrnn.workshop.configuration > config.yaml        writes them all down
 
 import math
 import numbers
-from typing import Annotated, Literal, get_args, get_origin
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Len
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -227,7 +227,7 @@ class CueRange(Section):
         [0.05, 1.3], "range of the cues, below and above the trained 0.2 to 0.8"
     )
     n_cues: Whole = key(126, "number of cues, evenly spaced", ge=2, le=10_000)
-    keep_seconds: Seconds = key(20.0, "[s] kept of each run, after drive.discard_seconds")
+    keep_seconds: Seconds = key(20.0, "[s] kept of each run, after drive.discard_seconds", ge=1)
 
 
 class Bifurcation(Section):
@@ -243,7 +243,7 @@ class Groups(Section):
 
     folder: Path = key("groups_plotting", "where pictures and numbers of groups and lesions go")
     lesion_seconds: Seconds = key(
-        6.0, "[s] kept of each run with a lesion, after drive.discard_seconds"
+        6.0, "[s] kept of each run with a lesion, after drive.discard_seconds", ge=1
     )
     draws: Whole = key(3, "runs of each lesion; what is random in it is drawn anew", ge=1, le=1000)
     seed: Whole = seed_key("of the draws and of the recurrent noise")
@@ -290,28 +290,3 @@ KEYS = {
     for name, field in fields.model_fields.items()
 }
 PATHS = [name for name, field in KEYS.items() if field.annotation is str]
-
-
-def allowed(annotation, metadata=()):
-    """What a key of that type may hold, in words: "a whole number at least 1 and at most 500"."""
-    if get_origin(annotation) is Annotated:
-        annotation, *own = get_args(annotation)
-        return allowed(annotation, [*own, *metadata])
-    if get_origin(annotation) is Literal:
-        return " or ".join(get_args(annotation))
-    if get_origin(annotation) is list:
-        length = next(m for m in metadata if hasattr(m, "min_length") or isinstance(m, Len))
-        low, high = length.min_length, length.max_length
-        many = f"{low}" if low == high else f"{low} to {high}"
-        return f"a list of {many}, each {allowed(get_args(annotation)[0])}"
-    if type(None) in get_args(annotation):
-        return f"null or {allowed(get_args(annotation)[0], metadata)}"
-    words = {"gt": "above", "ge": "at least", "le": "at most"}
-    bounds = [
-        f"{word} {getattr(m, name):{'d' if isinstance(getattr(m, name), int) else 'g'}}"
-        for name, word in words.items()
-        for m in metadata
-        if getattr(m, name, None) is not None
-    ]
-    kinds = {float: "a number", int: "a whole number", bool: "true or false", str: "a path"}
-    return " ".join([kinds[annotation], " and ".join(bounds)]).strip()

@@ -1,0 +1,195 @@
+"""Refinement and calibration, the second and third part of the training: Newton's method on tempo.
+
+A cycle's period has an exact gradient (`zrnn.dynamics.cycles`), there are a handful of tempos and
+some 250,000 weights: the smallest change of the weights that mends all of them at once is
+
+    dw = -J' (J J' + lambda I)^-1 r,     J = dr / dw,   w = (W, W_in, b),
+    r = [log(T_b / T*_b),  0.1 (max z_b - 1),  0.1 (min z_b - 0)]   for the cues b = 1 ... B.
+
+`refine` keeps the periods T* while the step dt falls from that of the descent to that of the model,
+without noise. `calibrate` makes the mean ITI under recurrent noise T*.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from zrnn.analysis.taps import find_taps
+from zrnn.dynamics.cycles import Cycles, find_cycles, jacobian
+from zrnn.network import drive
+from zrnn.workshop.errors import UserError
+
+N_CUES = 16  # spread over the trained range and a little beyond
+BEYOND = 0.04  # of the period, at both ends
+ROW_WEIGHTS = np.array([1.0, 0.2, 0.2])  # of log period, highest and lowest output
+DAMPING = 1e-4  # lambda, as a share of the largest eigenvalue of J J'
+MAX_RESIDUALS = np.array([0.04, 0.2, 0.2])  # of them in one step, before they are weighted
+SMALLEST_REACH = 0.05  # the share of these below which no step helps
+MAX_ERROR = 0.3  # a period further off counts as lost
+RUNG, SHORTEST_RUNG = 0.7, 0.99  # a dt of the ladder is at least, at most this times the one before
+NEXT_RUNG = 0.02  # worst residual with which the next rung is tried
+MAX_JUMP = 0.06  # and with which it is taken
+REACHED = 0.0015  # and with which the last one is done
+SETTLE_FIRST = 2.0  # [s] from rest onto the cycles
+MAX_STEPS = 100  # of Newton's method, in all
+SETTLE_SECONDS = 0.5  # from where the last cycles were left onto the cycles of the new weights
+N_CYCLES = 3.1  # of the longest period, are measured
+CALIBRATION_ROUNDS = 2
+MAX_CALIBRATION_STEPS = 4  # of Newton's method in each
+NOISY_SECONDS = 10.0  # of each run with noise
+NOISY_RUNS = 16  # at the longest period; fewer, in proportion, at shorter ones: as many taps
+SHIFT_DEGREE = 3  # of the polynomial in log period that smooths the shifts
+
+
+@dataclass(frozen=True)
+class Step:
+    """One look at the cycles: dt [s] and error of each log period (B,) against its target."""
+
+    dt: float
+    errors: np.ndarray
+
+    @property
+    def worst(self) -> float:
+        """The largest error, as a share of the period; NaN where a cycle is lost."""
+        return float(np.abs(self.errors).max())
+
+
+class LostBeat(UserError):
+    """No step helps; the network is the last good one, at the dt it has."""
+
+
+def targets_of(periods: list[float]) -> np.ndarray:
+    """The periods [s] that refinement and calibration keep: the trained ones and some between."""
+    low, high = min(periods) * (1 - BEYOND), max(periods) * (1 + BEYOND)
+    between = np.geomspace(low, high, max(N_CUES - len(periods), 2))
+    return np.sort(np.concatenate([periods, between]))
+
+
+def look(model, cues, targets, state, settle_seconds=SETTLE_SECONDS) -> tuple[Cycles, np.ndarray]:
+    """The cycles at `cues` (B,) from `state` (B, N) on, and errors of their log periods (B,)."""
+    cycles = find_cycles(model, cues, state, settle_seconds, N_CYCLES * targets.max())
+    errors = np.log(cycles.period / targets)
+    return cycles, np.where(np.abs(errors) < MAX_ERROR, errors, np.nan)
+
+
+def residuals(errors, cycles: Cycles) -> np.ndarray:
+    """What Newton's method mends, (B, M): log period, highest and lowest output, weighted."""
+    return ROW_WEIGHTS * np.stack([errors, cycles.high - 1, cycles.low], axis=1)
+
+
+@torch.no_grad()
+def newton_step(model, cues, cycles: Cycles, errors, reach=1.0) -> None:
+    """Change the weights by the smallest step that mends the errors and the outputs' ranges.
+
+    reach: 1 for a full step, in which the residuals are clipped to MAX_RESIDUALS, or less.
+    """
+    limits = reach * ROW_WEIGHTS * MAX_RESIDUALS
+    wanted = residuals(errors, cycles).clip(-limits, limits).ravel()
+    rows = [part.flatten(1) for part in jacobian(model, cues, cycles, ROW_WEIGHTS)]
+    gram = sum(part @ part.t() for part in rows).double()
+    gram.diagonal().add_(DAMPING * torch.linalg.eigvalsh(gram)[-1])
+    solved = torch.linalg.solve(gram, torch.as_tensor(wanted).to(gram)).to(rows[0])
+    for parameter, part in zip((model.w_hh, model.w_ih, model.b_hh), rows, strict=True):
+        parameter.sub_((solved @ part).view_as(parameter))
+
+
+def mend(model, cues, targets, cycles: Cycles, errors, reach, shift=0.0):
+    """A Newton step that keeps every beat: new cycles and errors, and the reach for the next.
+
+    Where a beat would be lost, or nothing gets better, the weights go back and the reach is halved.
+    shift (B,): what is added to the errors before. Raises LostBeat.
+    """
+    worst = np.abs(errors + shift).max(), np.abs(residuals(errors + shift, cycles)).max()
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    while reach > SMALLEST_REACH:
+        newton_step(model, cues, cycles, errors + shift, reach)
+        found, new = look(model, cues, targets, cycles.end)
+        now = np.abs(new + shift).max(), np.abs(residuals(new + shift, found)).max()
+        if now[0] < max(worst[0], REACHED) or now[1] < worst[1]:
+            return found, new, min(2 * reach, 1.0)
+        model.load_state_dict(weights)
+        reach /= 2
+    cue = cues[np.abs(residuals(errors + shift, cycles)).max(axis=1).argmax()]
+    raise LostBeat(f"no step helps at dt {1000 * model.dt:.3g} ms, cue {cue:.3g}")
+
+
+def refine(model, periods, cue_constant, final_dt) -> Iterator[Step]:
+    """Carry the network from model.dt to final_dt [s], keeping a period at each of many cues.
+
+    A shorter dt is tried as soon as all periods are near enough, as much shorter as they bear;
+    then Newton steps follow. Yields after each. Raises LostBeat.
+    """
+    targets = targets_of(periods)
+    cues, rung, reach = cue_constant / targets, RUNG, 1.0
+    state = drive.run(model, drive.constant_cues(cues, round(SETTLE_FIRST / model.dt))).end
+    cycles, errors = look(model, cues, targets, state)
+    if np.isnan(errors).any():
+        raise LostBeat(f"the descent left no beat at cue {cues[np.isnan(errors).argmax()]:.3g}")
+    for _ in range(MAX_STEPS):
+        yield Step(model.dt, errors)
+        worst, at_end = np.abs(errors).max(), model.dt <= final_dt
+        if at_end and worst < REACHED:
+            return
+        if at_end or np.abs(residuals(errors, cycles)).max() > NEXT_RUNG:
+            cycles, errors, reach = mend(model, cues, targets, cycles, errors, reach)
+            continue
+        before = model.dt
+        model.dt = max(before * rung, final_dt)
+        found, new = look(model, cues, targets, cycles.end)
+        if np.abs(residuals(new, found)).max() < MAX_JUMP:
+            cycles, errors, rung = found, new, max(rung**1.5, RUNG)
+        else:
+            model.dt, rung = before, rung**0.5
+            if rung > SHORTEST_RUNG:
+                lost = cues[np.nan_to_num(np.abs(new), nan=9.0).argmax()]
+                raise LostBeat(f"the beat is lost below dt {1000 * before:.3g} ms, cue {lost:.3g}")
+    raise LostBeat(f"no end at dt {1000 * model.dt:.3g} ms: a period is off by {worst:.1%}")
+
+
+def noise_shift(model, cues, periods, state, noise) -> np.ndarray:
+    """log(mean ITI under recurrent noise / noise-free period) at each cue, (B,).
+
+    periods (B,) [s]: noise-free; state (B, N): on the cycles; noise: a generator. Each run comes
+    twice, with the noise and with its negative. NaN where taps are missing.
+    """
+    n_runs = np.ceil(NOISY_RUNS / 2 * periods / periods.max()).astype(int)
+    rows = np.repeat(np.arange(len(cues)), n_runs)
+    rows = np.concatenate([rows, rows])  # the second half is mirrored
+    inputs = drive.constant_cues(cues[rows], round(NOISY_SECONDS / model.dt))
+    outputs = drive.run(model, inputs, noise, state[rows], mirrored=True).outputs
+    taps = [find_taps(output, model.dt) for output in outputs]
+    spans, counts = np.zeros(len(cues)), np.zeros(len(cues))
+    for row, own in zip(rows, taps, strict=True):
+        spans[row] += own[-1] - own[0] if len(own) > 2 else np.nan
+        counts[row] += len(own) - 1
+    return np.log(spans * model.dt / counts / periods)
+
+
+def calibrate(model, periods, cue_constant, noise) -> Iterator[Step]:
+    """Make the mean ITIs under recurrent noise what the cues ask for; noise: a generator.
+
+    Noise makes the beat slower by a share that is smooth in the tempo and hardly changes with small
+    steps of the weights: it is measured, averaged over the rounds, smoothed by a polynomial in the
+    log period, and taken off the periods that Newton's method aims at. Yields after each look.
+    Raises LostBeat.
+    """
+    targets = targets_of(periods)
+    cues, shifts = cue_constant / targets, []
+    state = drive.run(model, drive.constant_cues(cues, round(SETTLE_FIRST / model.dt))).end
+    cycles, errors = look(model, cues, targets, state)
+    reach, degree = 1.0, min(SHIFT_DEGREE, len(set(periods)) - 1)
+    for _ in range(CALIBRATION_ROUNDS):
+        shifts.append(noise_shift(model, cues, cycles.period, cycles.end, noise))
+        if np.isnan(shifts[-1]).any():
+            lost = cues[np.isnan(shifts[-1]).argmax()]
+            raise LostBeat(f"under noise the beat is lost at cue {lost:.3g}")
+        fit = np.polyfit(np.log(targets), np.mean(shifts, axis=0), degree)
+        shift = np.polyval(fit, np.log(targets))
+        for _ in range(MAX_CALIBRATION_STEPS):
+            seen = Step(model.dt, errors + shift)
+            yield seen
+            if seen.worst < REACHED:
+                break
+            cycles, errors, reach = mend(model, cues, targets, cycles, errors, reach, shift)
