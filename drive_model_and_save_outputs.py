@@ -1,8 +1,9 @@
 """Drive a trained network with clicks, then with the cue alone: saves model_outputs/.
 
 For every period: valid_output_{p}.npy [T], peaks_{p}.npy [taps, in samples], plot_period_{p}.png;
-for the trained ones hidden_states_{p}.npy [T, 1, N] (currents x). And summary.csv, config.yaml and
-made_by.json (the checkpoint's hash, versions, the size of every file).
+for the trained ones hidden_states_{p}.npy [T, 1, N] (currents x) and, with --drive.sound true,
+beat_{p}.wav, the last second of clicks (high) and ten seconds of silence, with the taps (low). And
+summary.csv, config.yaml and made_by.json (the checkpoint's hash, versions, the size of every file).
 The first drive.discard_seconds, during which clicks are given, are not kept.
 
   --config_path FILE   a configuration; keys it lacks come from config.yaml
@@ -16,9 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.io import wavfile
 from tqdm import tqdm
 
 import models
+from zrnn.analysis import sound
 from zrnn.analysis import taps as tapping
 from zrnn.network import drive, task
 from zrnn.workshop import command_line, configuration, figures, files
@@ -29,9 +32,9 @@ from zrnn.workshop.figures import plt
 EXTRA_FLOOR, EXTRA_DECAY = 0.1, 5.0  # [s], none
 DRAWS = 100  # for each period wanted; they are rounded to 1 ms, so that some come twice
 PICTURE_SECONDS = 3.0  # [s] shown of an output: its end
-PICTURE_BYTES = 50_000  # of one picture, roughly
+PICTURE_BYTES, SOUND_BYTES = 50_000, 1_000_000  # of one, roughly
 NAMES = "valid_output_*.npy peaks_*.npy hidden_states_*.npy plot_period_*.* summary.csv".split()
-NAMES += ["config.yaml", "made_by.json"]  # what a drive may leave in its folder
+NAMES += ["beat_*.wav", "config.yaml", "made_by.json"]  # what a drive may leave in its folder
 
 
 def extra_periods(n_periods, trained, seed):
@@ -51,6 +54,7 @@ def drive_into(folder, model, periods, n_hidden, config):
     """Drive all periods side by side; outputs, and hidden states of the first n_hidden, to files.
 
     They are written as they come: what is held in memory does not grow with the length.
+    -> what is not kept: the clicks given, and the outputs meanwhile, (B, T) both.
     """
     own, dt = config.drive, model.dt
     n_kept, n_units = round(own.keep_seconds / dt), len(model.w_hh)
@@ -70,9 +74,9 @@ def drive_into(folder, model, periods, n_hidden, config):
     cues = task.context_cue(np.array(periods), config.task.cue_constant)
     total = with_clicks.shape[1] + n_kept
     with tqdm(total=total, desc=f"{len(periods)} periods", unit="step") as bar:
-        state = drive.run(model, with_clicks, noise, on_steps=bar.update).end
+        start = drive.run(model, with_clicks, noise, on_steps=bar.update)
         t = 0
-        for z, x in drive.stream(model, drive.constant_cues(cues, n_kept), noise, state):
+        for z, x in drive.stream(model, drive.constant_cues(cues, n_kept), noise, start.end):
             steps = slice(t, t + len(z))
             for file, output in zip(outputs, z.T.cpu().numpy(), strict=True):
                 file[steps] = output
@@ -80,6 +84,7 @@ def drive_into(folder, model, periods, n_hidden, config):
                 file[steps, 0] = states.cpu().numpy()
             t = steps.stop
             bar.update(len(z))
+    return with_clicks[..., 0].numpy(), start.outputs
 
 
 def draw_output(output, taps, dt, title):
@@ -118,6 +123,14 @@ def describe_output(folder, period, is_trained, has_states, config, text):
     return beat.ok, about | {"missed": beat.missed, "extra": beat.extra} | names
 
 
+def save_sounds(folder, periods, clicks, with_clicks, dt):
+    """A beat_{p}.wav for each period, of the clicks and outputs (B, T) before its silence."""
+    for i, period in enumerate(periods):
+        in_silence = np.load(folder / f"valid_output_{period}.npy", mmap_mode="r")
+        samples = sound.excerpt(clicks[i], with_clicks[i], in_silence, dt)
+        wavfile.write(folder / f"beat_{period}.wav", sound.RATE, samples)
+
+
 def table(rows):
     """What a person reads of the trained periods."""
     lines = [f"\n{'period':>8} {'taps':>5} {'mean ITI':>9} {'error':>8} {'CV':>7}  verdict"]
@@ -140,12 +153,15 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     n_hidden = {"trained": len(trained), "all": len(periods), "none": 0}[own.hidden_states]
     floats = (len(periods) + n_hidden * len(model.w_hh)) * round(own.keep_seconds / model.dt)
     n_bytes = 4 * floats + PICTURE_BYTES * len(periods) * config.plotting.enable
+    n_bytes += SOUND_BYTES * len(trained) * own.sound
     files.check_space(own.folder, n_bytes, "less with --drive.hidden_states none")
 
     # everything is written beside the folder, which it replaces when it is complete
     folder = Path(own.folder)
     with files.claimed(folder), files.replacing_folder(folder, NAMES) as part:
-        drive_into(part, model, periods, n_hidden, config)
+        clicks, with_clicks = drive_into(part, model, periods, n_hidden, config)
+        if own.sound:
+            save_sounds(part, trained, clicks, with_clicks, model.dt)
         oks, rows = [], []
         for i, period in enumerate(tqdm(periods, "taps and pictures")):
             ok, row = describe_output(part, period, i < len(trained), i < n_hidden, config, text)

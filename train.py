@@ -77,7 +77,7 @@ def check_room(config, resume, overwrite):
         "smaller with training.batch_size, model.hidden_dim or check.noise_runs",
     )
     save_path, pictures = Path(config.training.save_path), Path(config.plotting.folder)
-    for path in (save_path, config.training.log_path, pictures / "Period.png"):
+    for path in (save_path, state_path(config), config.training.log_path, pictures / "Period.png"):
         files.check_file(path)
     if save_path.exists() and not (overwrite or resume):
         raise UserError(

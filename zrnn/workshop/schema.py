@@ -254,6 +254,9 @@ class Synchronization(Section):
 
     folder: Path = key("synchronization_plotting", "where its pictures and numbers go")
     noise_runs: Whole = key(8, "runs with different noise of each condition", ge=1, le=1000)
+    gain: Number = key(
+        0.5, "share of an asynchrony by which a cue that listens changes its period", ge=0, le=1
+    )
     seed: Whole = seed_key("of the recurrent noise")
 
 

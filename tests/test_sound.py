@@ -1,0 +1,76 @@
+"""Sound files are right to the sample: what is written is read back and found where it was put."""
+
+import io
+
+import numpy as np
+import pytest
+from scipy.io import wavfile
+
+from zrnn.analysis import sound
+
+DT = 0.001
+
+
+def read_back(samples):
+    """Samples as a player gets them."""
+    file = io.BytesIO()
+    wavfile.write(file, sound.RATE, samples)
+    rate, read = wavfile.read(file)
+    assert rate == sound.RATE == 44_100 and read.dtype == np.int16
+    return read.astype(float) / 32767
+
+
+def starts_in(samples, voice):
+    """First samples of tones that follow upon quiet: of the voice's level, within rounding."""
+    quiet = np.concatenate([[True], np.abs(samples[:-1]) < 1e-3])
+    return np.flatnonzero(quiet & (np.abs(samples - voice.level) < 1e-4))
+
+
+@pytest.mark.parametrize("voice, order", [(sound.CLICK, 1), (sound.TAP, -1)])
+def test_tones_start_at_their_sample(voice, order):
+    times = [0.0, 0.25, 0.7654321, 1.3]
+    samples = read_back(sound.beat_sound(*[times, []][::order], seconds=2))
+    assert len(samples) == 2 * sound.RATE
+    assert starts_in(samples, voice).tolist() == [round(t * sound.RATE) for t in times]
+
+
+def test_clicks_are_high_and_taps_are_low():
+    def pitch(samples):
+        spectrum = np.abs(np.fft.rfft(samples))
+        return spectrum.argmax() * sound.RATE / len(samples)
+
+    click, tap = sound.beat_sound([0], [], 1), sound.beat_sound([], [0], 1)
+    assert pitch(click) == pytest.approx(sound.CLICK.frequency, rel=0.02)
+    assert pitch(tap) == pytest.approx(sound.TAP.frequency, rel=0.02)
+    assert sound.CLICK.frequency > 4 * sound.TAP.frequency
+
+
+def test_tones_overlap_without_wrapping_and_end_with_the_sound():
+    alone = sound.beat_sound([], [0.1], 0.2).astype(int)
+    both = sound.beat_sound([0.1], [0.1], 0.2).astype(int)
+    np.testing.assert_allclose(both - alone, sound.beat_sound([0.1], [], 0.2), atol=1)
+    assert sound.beat_sound([0.1] * 9, [0.1] * 9, 0.2).max() == 32767
+    assert not sound.beat_sound([-0.1, 0.2], [0.3, -1], 0.2).any()  # none of them within
+
+
+def test_an_excerpt_has_a_second_of_clicks_and_ten_of_silence():
+    n_clicked, period, late = 2000, 0.5, 0.02
+    t = DT * np.arange(n_clicked + 15_000)
+    output = (1 + np.cos(2 * np.pi * (t - 0.05 - late) / period)) / 2
+    clicks = np.zeros(n_clicked)
+    for start in range(50, n_clicked, 500):
+        clicks[start : start + 10] = 1
+    samples = read_back(sound.excerpt(clicks, output[:n_clicked], output[n_clicked:], DT))
+    assert len(samples) == 11 * sound.RATE
+    expected_taps = np.round((np.arange(0.05 + late, 11, period)) * sound.RATE)
+    heard = starts_in(samples, sound.TAP)
+    heard = heard[heard > sound.RATE]  # before, the clicks ring into them
+    np.testing.assert_allclose(heard, expected_taps[expected_taps > sound.RATE], atol=1)
+    expected_clicks = np.round(np.array([0.05, 0.55]) * sound.RATE)
+    assert starts_in(samples[: sound.RATE], sound.CLICK).tolist() == expected_clicks.tolist()
+
+
+def test_short_drives_are_heard_as_far_as_they_go():
+    output = np.zeros(300)
+    assert len(sound.excerpt(np.zeros(300), output, output, DT)) == round(0.6 * sound.RATE)
+    assert not sound.excerpt(np.zeros(300), output, output, DT).any()
