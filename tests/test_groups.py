@@ -12,34 +12,17 @@ import pytest
 import torch
 
 import models
+import plot_groups
 from zrnn.analysis import connections, geometry, groups, lesions
 from zrnn.network import checkpoints, drive
 from zrnn.workshop import configuration
+from zrnn.workshop.errors import UserError
 
 HOME = Path(__file__).parents[1]
 TYPES = {"E": np.arange(6) < 4, "I": np.arange(6) >= 4}
 CONFIG = configuration.load(flags={"model.hidden_dim": 25, "model.sigma_rec": 0.001})
+SHORT = {"groups.draws": 1, "groups.lesion_seconds": 2.0}
 PERIODS, TASK = CONFIG.training.periods, CONFIG.task
-
-
-def oscillator(kind="ZemlianovaRNN"):
-    """Four E units excite each other and four I units, which stop them; the other units are silent.
-
-    It beats by itself, whatever the cue. The output is the mean rate of the E units.
-    """
-    model = models.build_model(**{**dict(CONFIG.model), "type": kind})  # 20 E, 5 I
-    excit, inhib = slice(0, 4), slice(20, 24)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-        model.w_hh[excit, excit] = 2.5 / 3 * (1 - torch.eye(4))
-        model.w_hh[inhib, excit] = 1.5 / 4
-        model.w_hh[excit, inhib] = -1.5 / 4  # |.| and the sign of the column, or as it is (RNN)
-        model.b_hh.fill_(-1.0)
-        model.b_hh[excit] = torch.tensor([0.08, 0.09, 0.11, 0.12])
-        model.b_hh[inhib] = torch.tensor([-0.08, -0.06, -0.04, -0.02])
-        model.w_ho[0, excit] = 0.25
-    return model.eval()
 
 
 def bumps(phases, n_phases=100):
@@ -140,8 +123,8 @@ def test_a_lesion_is_columns_of_zeros_and_held_units_send_their_mean(kind):
             np.testing.assert_allclose(held[i, j], expected.numpy(), atol=2e-5)
 
 
-def test_lesions_of_the_oscillator_do_what_they_must():
-    model = oscillator()
+def test_lesions_of_the_oscillator_do_what_they_must(make_oscillator):
+    model = make_oscillator()
     found = groups.find_populations(model, PERIODS, TASK, 0)
     assert [r.period for r in found.compared] == [0.5, 0.2, 0.125]
     assert found.reference.period == pytest.approx(0.2)  # at cue 0.5, between 0.2 and 0.8
@@ -167,8 +150,8 @@ def test_lesions_of_the_oscillator_do_what_they_must():
     assert of["I", lesions.HELD, 0.2].verdict == "no beat: silent"  # it stays, without running away
 
 
-def test_the_plan_takes_as_many_of_the_same_type_and_shares_of_both():
-    found = groups.find_populations(oscillator(), PERIODS, TASK, 0)
+def test_the_plan_takes_as_many_of_the_same_type_and_shares_of_both(make_oscillator):
+    found = groups.find_populations(make_oscillator(), PERIODS, TASK, 0)
     plan = lesions.plan(found, 1, 0)
     own = {lesion.kind: lesion for lesion in plan if lesion.group == "late I"}
     late, silent = found.parts["late I"], found.reference.groups["silent"]
@@ -182,8 +165,8 @@ def test_the_plan_takes_as_many_of_the_same_type_and_shares_of_both():
     assert not (lost["50 %"] & silent).any()
 
 
-def test_without_a_tap_e_unit_numbers_stay_under_their_heading():
-    model = oscillator()
+def test_without_a_tap_e_unit_numbers_stay_under_their_heading(make_oscillator):
+    model = make_oscillator()
     found = groups.find_populations(model, PERIODS, TASK, 0)
     members = dict(found.reference.groups)
     members["inter-tap-E"] = members["inter-tap-E"] | members["tap-E"]
@@ -197,19 +180,13 @@ def test_without_a_tap_e_unit_numbers_stay_under_their_heading():
     assert line[-4:-2] == ["none", "none"] and "none" not in line[-2:]
 
 
-def run(folder):
-    command = [sys.executable, HOME / "plot_groups.py"]
-    command += "--groups.draws 1 --groups.lesion_seconds 2".split()
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
-
-
 @pytest.mark.parametrize("kind", ["ZemlianovaRNN", "RNN"])
-def test_the_script_on_the_oscillator(tmp_path, kind):
+def test_the_script_on_the_oscillator(tmp_path, monkeypatch, capsys, make_oscillator, kind):
+    monkeypatch.chdir(tmp_path)
     plain = configuration.plain(CONFIG)
     plain["model"]["type"] = kind
-    checkpoints.save_checkpoint(tmp_path / "best_model.pth", oscillator(kind), config=plain)
-    done = run(tmp_path)
-    assert done.returncode == 0, done.stderr
+    checkpoints.save_checkpoint("best_model.pth", make_oscillator(kind), config=plain)
+    plot_groups.main(**SHORT)
     folder = tmp_path / "groups_plotting"
     assert {f"{name}.png" for name in ("groups", "weights", "lesions")} <= {
         path.name for path in folder.iterdir()
@@ -219,17 +196,17 @@ def test_the_script_on_the_oscillator(tmp_path, kind):
     assert numbers["tempos"][0]["silent"] == silent
     assert np.load(folder / "groups.npz")["cycles"].shape == (3, 100, 25)
     verdicts = {(r["group"], r["how"]): r["verdict"] for r in numbers["lesions"]}
-    assert verdicts["intact", lesions.SILENCED] == "beat" and "runs away" in done.stdout
+    assert verdicts["intact", lesions.SILENCED] == "beat"
+    assert "runs away" in capsys.readouterr().out
     command = [sys.executable, HOME / "experiments/populations.py", "groups_plotting/groups.json"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and "| silent" in done.stdout, done.stderr
 
 
-def test_a_network_without_a_beat_is_one_line(tmp_path):
+def test_a_network_without_a_beat_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     model = models.build_model(**dict(CONFIG.model))
-    checkpoints.save_checkpoint(
-        tmp_path / "best_model.pth", model, config=configuration.plain(CONFIG)
-    )
-    done = run(tmp_path)
-    assert done.returncode == 2 and "no beat" in done.stderr
-    assert done.stderr.count("\n") == 1 and not (tmp_path / "groups_plotting").exists()
+    checkpoints.save_checkpoint("best_model.pth", model, config=configuration.plain(CONFIG))
+    with pytest.raises(UserError, match="at a period of 0.2 s without noise: no beat"):
+        plot_groups.main(**SHORT)
+    assert not (tmp_path / "groups_plotting").exists()
