@@ -151,7 +151,7 @@ def tempo_steps(a):
         panel.set(title=f"steps: {name}", xlabel="ITI after the step", ylim=(0.4, 1.9),
                   ylabel="ITI by period before")  # fmt: skip
     axes[3].axvline(len(itis) + 0.5, color="black", ls=":")
-    axes[3].set_title("steps: clicks, not cue; then no clicks")
+    axes[3].set_title("steps: clicks, not cue; then none")
     axes[0].legend(fontsize=9, ncols=2, labelspacing=0.2, columnspacing=1, loc="upper right")
     shades = _step_colours(a["wrong"])
     for panel, moves, name in ((axes[4], "start", "wrong cue"), (axes[5], "clicks", "clicks step")):
@@ -161,7 +161,7 @@ def tempo_steps(a):
                        label=f"{wrong:+.0%}")  # fmt: skip
         panel.axhline(0, color="0.8", lw=0.8, zorder=0)
         panel.set(title=f"cue listens: {name}", xlabel="click", ylabel="cue's period, error [%]",
-                  ylim=(-65, 110))  # fmt: skip
+                  ylim=(-65, 150))  # fmt: skip
         panel.legend(fontsize=9, ncols=2, labelspacing=0.2, columnspacing=1, loc="upper right")
     for panel in axes:
         panel.xaxis.set_major_locator(plt.MultipleLocator(6 if panel is axes[3] else 4))
@@ -186,6 +186,7 @@ def drift(a, periods, compared):
                    ylabel="variance [ms$^2$]")  # fmt: skip
     for panel in axes[0]:
         panel.set(xlabel="beats after a tap in silence")
+    axes[0, 0].xaxis.set_major_locator(plt.MultipleLocator(4))
     axes[0, 1].set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
     axes[0, 1].minorticks_off()
     for b, period in enumerate(compared):
