@@ -65,8 +65,10 @@ def click_times(trials: Trials) -> tuple[list[np.ndarray], np.ndarray]:
     n_before = np.ceil(stimulation.LEAD_SECONDS / apart)
     later = stimulation.ONSET + (n_before * apart)[:, None]
     later = later + trials.clicks[:, None] * np.arange(N_CLICKS)
-    first = [stimulation.ONSET + period * np.arange(n)
-             for period, n in zip(apart, np.where(silent, 0, n_before), strict=True)]  # fmt: skip
+    first = [
+        stimulation.ONSET + period * np.arange(n)
+        for period, n in zip(apart, np.where(silent, 0, n_before), strict=True)
+    ]
     return [np.append(*pair) for pair in zip(first, later, strict=True)], later
 
 
@@ -101,8 +103,10 @@ def listen(model, trials: Trials, usual, task, noise) -> Listened:
                     expected = usual(period[b])
                     period[b] = adapted_period(period[b], own, expected, trials.gains[b])
     at = np.floor(later / BLOCK).astype(int)
-    silent = [mean_iti(find_taps(output, dt) * dt, train[-1] + 2 * own)
-              for output, train, own in zip(outputs, trains, period, strict=True)]  # fmt: skip
+    silent = [
+        mean_iti(find_taps(output, dt) * dt, train[-1] + 2 * own)
+        for output, train, own in zip(outputs, trains, period, strict=True)
+    ]
     return Listened(np.array(cued)[at, np.arange(len(trains))[:, None]], period, np.array(silent))
 
 

@@ -171,8 +171,9 @@ def step_tempo(model, period, task, steps, n_runs: int, noise) -> tuple[dict, di
     taps = tap_along(model, trains, np.array(cues), n_steps, task.click_width, noise=noise)
     shape = len(CONDITIONS), len(steps), n_runs, -1
     stepped = np.array([itis_from(own, at - period / 2, ITIS_STEPPED) for own in taps])
-    after = [itis_from(own, end - period / 2, ITIS_AFTER)
-             for own, end in zip(taps, ends, strict=True)]  # fmt: skip
+    after = [
+        itis_from(own, end - period / 2, ITIS_AFTER) for own, end in zip(taps, ends, strict=True)
+    ]
     stepped, after = stepped.reshape(shape), np.array(after).reshape(shape)
     names = list(CONDITIONS)
     return dict(zip(names, stepped, strict=True)), dict(zip(names, after, strict=True))

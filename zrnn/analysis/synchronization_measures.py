@@ -23,8 +23,11 @@ NOISE_SECONDS = 12.0
 def with_errors(names, values, errors) -> dict:
     """{name: value, name_se: error} of numbers of the same order."""
     pairs = zip(names, np.ravel(values), np.ravel(errors), strict=True)
-    return {key: float(x) for name, *both in pairs
-            for key, x in zip((name, f"{name}_se"), both, strict=True)}  # fmt: skip
+    return {
+        key: float(x)
+        for name, *both in pairs
+        for key, x in zip((name, f"{name}_se"), both, strict=True)
+    }
 
 
 def asynchrony(tapping, periods) -> tuple[dict, dict]:
@@ -36,8 +39,9 @@ def asynchrony(tapping, periods) -> tuple[dict, dict]:
         maxima = [asynchronies(taps, clicks, period) for taps in tapping.maxima[b]]
 
         def measures(runs):
-            return np.append(1e3 * synchronization.mean_and_sd(runs),
-                             synchronization.autocorrelation(runs, 1))  # fmt: skip
+            return np.append(
+                1e3 * synchronization.mean_and_sd(runs), synchronization.autocorrelation(runs, 1)
+            )
 
         names = "mean", "sd", "lag1"
         by_maxima = 1e3 * synchronization.mean_and_sd(maxima)
@@ -64,9 +68,12 @@ def intervals(heard, silent, periods) -> tuple[dict, dict]:
             lag, lag_se = jackknife(lambda r: synchronization.autocorrelation(r, MAX_LAG), itis)
             lags[k, b] = lag, lag_se
             numbers[period][name] = with_errors(("mean_ms", "sd_ms"), *mean_sd) | {
-                "lag1": lag[0], "lag1_se": lag_se[0], "lags": lag, "lags_se": lag_se,
+                "lag1": lag[0],
+                "lag1_se": lag_se[0],
+                "lags": lag,
+                "lags_se": lag_se,
                 "n": sum(map(len, itis)),
-            }  # fmt: skip
+            }
     return numbers, {"iti_lags_clicks": lags[0], "iti_lags_silence": lags[1]}
 
 
@@ -136,13 +143,14 @@ def drift(silent, free, periods) -> tuple[dict, dict]:
         predicted = 1e6 * free.diffusion[b]
         numbers[period] = with_errors(
             ("mean_per_beat_ms", "diffusion_ms2"),
-            [means[b, 0, -1] / N_BEATS, per_beat[0]], [means[b, 1, -1] / N_BEATS, per_beat[1]],
+            [means[b, 0, -1] / N_BEATS, per_beat[0]],
+            [means[b, 1, -1] / N_BEATS, per_beat[1]],
         ) | {
             "beats": N_BEATS,
             "predicted_diffusion_ms2": predicted,
             "measured_by_predicted": per_beat[0] / predicted,
             "sd_per_beat_share": 1e-3 * np.sqrt(max(per_beat[0], 0)) / period,
-        }  # fmt: skip
+        }
     arrays = {"k": k, "drift_ms": means, "variance_ms2": variances}
     return numbers, arrays | {"predicted_diffusion_ms2": 1e6 * free.diffusion}
 

@@ -56,9 +56,14 @@ def measure(
     known = np.isfinite(arrays["synchronization"]["asynchrony_ms"])
     by_period = np.array([periods, 1e-3 * arrays["synchronization"]["asynchrony_ms"]])[:, known]
     numbers["listening"], listened = perturbed.listen(
-        model, reference, task, lambda period: np.interp(period, *by_period[:, ::-1]), gain,
-        n_runs, seed,
-    )  # fmt: skip
+        model,
+        reference,
+        task,
+        lambda period: np.interp(period, *by_period[:, ::-1]),
+        gain,
+        n_runs,
+        seed,
+    )
     arrays["tempo_steps"] |= listened
     return numbers, arrays
 
