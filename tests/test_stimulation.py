@@ -1,5 +1,6 @@
 """A network that is made to hear clicks: extra ones, shifted ones, and with a cue that listens."""
 
+import copy
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,10 @@ import torch
 import models
 from zrnn.analysis import listening, phase_response, stimulation
 from zrnn.analysis import synchronization as sync
+from zrnn.analysis import synchronization_measures as measures
+from zrnn.analysis import synchronization_report as report
 from zrnn.network import drive
+from zrnn.workshop.errors import UserError
 
 TASK = SimpleNamespace(cue_constant=0.1, click_width=0.01)
 
@@ -121,6 +125,21 @@ def test_a_run_gives_taps_from_the_fifth_click_on_and_mean_rates(oscillator):
     np.testing.assert_allclose(clicks, [2.05, 2.55, 3.05], atol=1e-9)
     assert tapping.taps[1][0][0] > clicks[0] - 0.25
     assert tapping.cycles.shape == (2, stimulation.N_PHASES, 25)
+
+
+def test_a_network_that_never_taps_has_no_numbers(oscillator):
+    silent = copy.deepcopy(oscillator)
+    silent.w_ho.data.zero_()
+    tapping = stimulation.keep_time(silent, [0.2], TASK, 4.0, 4.0, 2, 0, 1)
+    assert tapping.cycles is None and [len(own) for own in tapping.taps[0]] == [0, 0]
+    own = measures.asynchrony(tapping, [0.2])[0][0.2]
+    assert np.isnan(own["mean"]) and own["clicks"] == own["clicks_without_tap"]
+    assert np.isnan(measures.intervals(tapping, tapping, [0.2])[0][0.2]["silence"]["lag1"])
+    free = phase_response.free_cycles(silent, [0.2], TASK)
+    assert np.isnan([free.period[0], free.diffusion[0], free.click[0, 0]]).all()
+    assert np.isnan(measures.drift(tapping, free, [0.2])[0][0.2]["diffusion_ms2"])
+    with pytest.raises(UserError, match="no beat at the cue of 0.2 s"):
+        report.measure(silent, [0.2], TASK, 2, 0.5, 0, note=lambda text: None)
 
 
 def test_the_shipped_network_learns_a_tempo_by_listening():

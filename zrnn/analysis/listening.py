@@ -78,9 +78,10 @@ def listen(model, trials: Trials, usual, task, noise) -> Listened:
     usual: a function of a period [s], the asynchrony [s] at which it needs no change; noise: a
     torch.Generator or None.
     """
-    dt, size, period = model.dt, round(BLOCK / model.dt), trials.starts.astype(float)
+    dt, size = model.dt, max(1, round(BLOCK / model.dt))
+    period = trials.starts.astype(float)
     trains, later = click_times(trials)
-    n_steps = size * int(np.ceil((later.max() + SILENCE) / BLOCK))
+    n_steps = size * int(np.ceil((later.max() + SILENCE) / (size * dt)))
     clicks = stimulation.click_trains(trains, n_steps, dt, task.click_width)
     outputs, cued = np.zeros((len(trains), n_steps)), []
     state, last, low = None, np.zeros(len(trains)), HALF_HEIGHT - HYSTERESIS
@@ -102,7 +103,7 @@ def listen(model, trials: Trials, usual, task, noise) -> Listened:
                 if own is not None:
                     expected = usual(period[b])
                     period[b] = adapted_period(period[b], own, expected, trials.gains[b])
-    at = np.floor(later / BLOCK).astype(int)
+    at = np.floor(later / (size * dt)).astype(int)
     silent = [
         mean_iti(find_taps(output, dt) * dt, train[-1] + 2 * own)
         for output, train, own in zip(outputs, trains, period, strict=True)

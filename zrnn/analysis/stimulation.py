@@ -79,7 +79,7 @@ def keep_time(
     heard = click_trains(trains, n_steps, dt, task.click_width)
     cues = tasks.context_cue(torch.as_tensor(periods), task.cue_constant).repeat(n_runs)
     inputs = torch.stack([heard, cues.float()[:, None].expand(-1, n_steps)], -1)
-    outputs, rates, t, stride = [], [], 0, round(STATE_STRIDE / dt)
+    outputs, rates, t, stride = [], [], 0, max(1, round(STATE_STRIDE / dt))
     for z, x in drive.stream(model, inputs, noise):
         outputs.append(z.cpu())
         rates.append(x[-t % stride :: stride, : state_runs * n_tempos].relu().cpu())

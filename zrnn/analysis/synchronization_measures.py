@@ -18,6 +18,7 @@ MOTOR_SD = 0.01  # [s] of the delays that are added to taps, to be found again
 SHIFTS = np.array([s * sign for s in (0.05, 0.1, 0.2, 0.3) for sign in (1, -1)])
 NOISE_SCALES = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0)
 NOISE_SECONDS = 12.0
+FEWEST_BEATS = 20  # of the slowest tempo; runs are longer where it needs more time
 
 
 def with_errors(names, values, errors) -> dict:
@@ -158,14 +159,15 @@ def drift(silent, free, periods) -> tuple[dict, dict]:
 def with_more_noise(model, periods, task, n_runs: int, seed: int) -> tuple[dict, dict]:
     """The beat in silence with the recurrent noise times NOISE_SCALES."""
     numbers, found = {}, np.empty((len(NOISE_SCALES), len(periods), 3))
+    seconds = max(NOISE_SECONDS, FEWEST_BEATS * max(periods))
     for k, scale in enumerate(NOISE_SCALES):
         with model.at(noise_scale=scale):
             tapping = stimulation.keep_time(
-                model, periods, task, NOISE_SECONDS, stimulation.LEAD_SECONDS, n_runs, seed + k
+                model, periods, task, seconds, stimulation.LEAD_SECONDS, n_runs, seed + k
             )
         numbers[f"{scale:g}"] = {}
         for b, period in enumerate(periods):
-            found[k, b] = _beat(tapping.taps[b], tapping.clicks[b][0], model.dt, period)
+            found[k, b] = _beat(tapping.taps[b], tapping.clicks[b][0], seconds, model.dt, period)
             names = "error", "cv", "runs_without_beat"
             own = dict(zip(names, found[k, b], strict=True))
             numbers[f"{scale:g}"][period] = own
@@ -173,9 +175,9 @@ def with_more_noise(model, periods, task, n_runs: int, seed: int) -> tuple[dict,
     return numbers, arrays
 
 
-def _beat(runs, start, dt, period):
+def _beat(runs, start, end, dt, period):
     """Error of the mean ITI, CV (means over the runs with a beat), and share without a beat."""
-    n_steps = round((NOISE_SECONDS - start) / dt)
+    n_steps = round((end - start) / dt)
     beats = [describe_beat((taps - start) / dt, n_steps, dt, period) for taps in runs]
     good = [(beat.mean_iti / period - 1, beat.cv) for beat in beats if beat.ok]
     return [*(np.mean(good, axis=0) if good else (np.nan,) * 2), 1 - len(good) / len(beats)]
