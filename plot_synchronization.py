@@ -33,9 +33,13 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     }
     tidy = {"made_by": made_by} | report.plain(numbers)
     save_results(
-        own.folder, configuration.to_text(config, made_by), drawn, config.plotting.format, arrays,
+        own.folder,
+        configuration.to_text(config, made_by),
+        drawn,
+        config.plotting.format,
+        arrays,
         {"synchronization": tidy},
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

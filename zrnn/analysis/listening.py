@@ -65,8 +65,10 @@ def click_times(trials: Trials) -> tuple[list[np.ndarray], np.ndarray]:
     n_before = np.ceil(stimulation.LEAD_SECONDS / apart)
     later = stimulation.ONSET + (n_before * apart)[:, None]
     later = later + trials.clicks[:, None] * np.arange(N_CLICKS)
-    first = [stimulation.ONSET + period * np.arange(n)
-             for period, n in zip(apart, np.where(silent, 0, n_before), strict=True)]  # fmt: skip
+    first = [
+        stimulation.ONSET + period * np.arange(n)
+        for period, n in zip(apart, np.where(silent, 0, n_before), strict=True)
+    ]
     return [np.append(*pair) for pair in zip(first, later, strict=True)], later
 
 
@@ -76,9 +78,10 @@ def listen(model, trials: Trials, usual, task, noise) -> Listened:
     usual: a function of a period [s], the asynchrony [s] at which it needs no change; noise: a
     torch.Generator or None.
     """
-    dt, size, period = model.dt, round(BLOCK / model.dt), trials.starts.astype(float)
+    dt, size = model.dt, max(1, round(BLOCK / model.dt))
+    period = trials.starts.astype(float)
     trains, later = click_times(trials)
-    n_steps = size * int(np.ceil((later.max() + SILENCE) / BLOCK))
+    n_steps = size * int(np.ceil((later.max() + SILENCE) / (size * dt)))
     clicks = stimulation.click_trains(trains, n_steps, dt, task.click_width)
     outputs, cued = np.zeros((len(trains), n_steps)), []
     state, last, low = None, np.zeros(len(trains)), HALF_HEIGHT - HYSTERESIS
@@ -100,9 +103,11 @@ def listen(model, trials: Trials, usual, task, noise) -> Listened:
                 if own is not None:
                     expected = usual(period[b])
                     period[b] = adapted_period(period[b], own, expected, trials.gains[b])
-    at = np.floor(later / BLOCK).astype(int)
-    silent = [mean_iti(find_taps(output, dt) * dt, train[-1] + 2 * own)
-              for output, train, own in zip(outputs, trains, period, strict=True)]  # fmt: skip
+    at = np.floor(later / (size * dt)).astype(int)
+    silent = [
+        mean_iti(find_taps(output, dt) * dt, train[-1] + 2 * own)
+        for output, train, own in zip(outputs, trains, period, strict=True)
+    ]
     return Listened(np.array(cued)[at, np.arange(len(trains))[:, None]], period, np.array(silent))
 
 

@@ -57,10 +57,12 @@ def tongues(model, free, b: int, period, click_width) -> tuple[dict, dict]:
     borders = {}
     for place, (taps, clicks) in enumerate(LOCKINGS, start=1):
         borders[f"{taps}:{clicks}"] = {
-            f"{height:g}": {"measured": _range(RATIOS, row == place),
-                            "predicted": _range(FINE_RATIOS, own == place)}
+            f"{height:g}": {
+                "measured": _range(RATIOS, row == place),
+                "predicted": _range(FINE_RATIOS, own == place),
+            }
             for height, row, own in zip(HEIGHTS, measured, fine, strict=True)
-        }  # fmt: skip
+        }
     numbers = {
         "cue_period": period,
         "pattern": "taps:clicks",
@@ -146,9 +148,11 @@ def listen(model, period, task, usual, gain: float, n_runs: int, seed: int) -> t
         "usual_gain": gain,
         "start": dict(zip(keys, rows[:n], strict=True)),
         "clicks": dict(zip(keys, rows[n : 2 * n], strict=True)),
-        "gain": {f"{own:g}": dict(zip(two, pair, strict=True))
-                 for own, pair in zip(GAINS, by_gain, strict=True)},
-    }  # fmt: skip
+        "gain": {
+            f"{own:g}": dict(zip(two, pair, strict=True))
+            for own, pair in zip(GAINS, by_gain, strict=True)
+        },
+    }
     arrays = {
         "wrong": WRONG,
         "cue_errors_start": errors[:n],

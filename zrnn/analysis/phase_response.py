@@ -86,9 +86,14 @@ def drive_cycle(model, free: FreeCycles, b: int, clicks, heights, n_steps, click
     clicks: for each row, times (K,) [s] after free.start; heights (rows,); click_width [s].
     """
     return stimulation.tap_along(
-        model, clicks, np.full(len(clicks), free.cues[b]), n_steps, click_width, heights,
+        model,
+        clicks,
+        np.full(len(clicks), free.cues[b]),
+        n_steps,
+        click_width,
+        heights,
         state=free.start[b].expand(len(clicks), -1),
-    )  # fmt: skip
+    )
 
 
 def click_responses(model, free: FreeCycles, b: int, heights, click_width) -> np.ndarray:

@@ -79,7 +79,7 @@ def keep_time(
     heard = click_trains(trains, n_steps, dt, task.click_width)
     cues = tasks.context_cue(torch.as_tensor(periods), task.cue_constant).repeat(n_runs)
     inputs = torch.stack([heard, cues.float()[:, None].expand(-1, n_steps)], -1)
-    outputs, rates, t, stride = [], [], 0, round(STATE_STRIDE / dt)
+    outputs, rates, t, stride = [], [], 0, max(1, round(STATE_STRIDE / dt))
     for z, x in drive.stream(model, inputs, noise):
         outputs.append(z.cpu())
         rates.append(x[-t % stride :: stride, : state_runs * n_tempos].relu().cpu())
@@ -171,8 +171,9 @@ def step_tempo(model, period, task, steps, n_runs: int, noise) -> tuple[dict, di
     taps = tap_along(model, trains, np.array(cues), n_steps, task.click_width, noise=noise)
     shape = len(CONDITIONS), len(steps), n_runs, -1
     stepped = np.array([itis_from(own, at - period / 2, ITIS_STEPPED) for own in taps])
-    after = [itis_from(own, end - period / 2, ITIS_AFTER)
-             for own, end in zip(taps, ends, strict=True)]  # fmt: skip
+    after = [
+        itis_from(own, end - period / 2, ITIS_AFTER) for own, end in zip(taps, ends, strict=True)
+    ]
     stepped, after = stepped.reshape(shape), np.array(after).reshape(shape)
     names = list(CONDITIONS)
     return dict(zip(names, stepped, strict=True)), dict(zip(names, after, strict=True))

@@ -21,6 +21,8 @@ def tap_maxima(output, taps) -> np.ndarray:
     Another mark of the same tap: noise moves it more than the midpoint of the output's rise and
     fall, but its mean says whether the wave is lopsided.
     """
+    if len(taps) == 0:
+        return np.empty(0)
     borders = np.round((taps[1:] + taps[:-1]) / 2).astype(int)
     return np.array([part.argmax() for part in np.split(output, borders)]) + np.append(0, borders)
 

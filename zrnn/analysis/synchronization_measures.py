@@ -18,13 +18,17 @@ MOTOR_SD = 0.01  # [s] of the delays that are added to taps, to be found again
 SHIFTS = np.array([s * sign for s in (0.05, 0.1, 0.2, 0.3) for sign in (1, -1)])
 NOISE_SCALES = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0)
 NOISE_SECONDS = 12.0
+FEWEST_BEATS = 20  # of the slowest tempo; runs are longer where it needs more time
 
 
 def with_errors(names, values, errors) -> dict:
     """{name: value, name_se: error} of numbers of the same order."""
     pairs = zip(names, np.ravel(values), np.ravel(errors), strict=True)
-    return {key: float(x) for name, *both in pairs
-            for key, x in zip((name, f"{name}_se"), both, strict=True)}  # fmt: skip
+    return {
+        key: float(x)
+        for name, *both in pairs
+        for key, x in zip((name, f"{name}_se"), both, strict=True)
+    }
 
 
 def asynchrony(tapping, periods) -> tuple[dict, dict]:
@@ -36,8 +40,9 @@ def asynchrony(tapping, periods) -> tuple[dict, dict]:
         maxima = [asynchronies(taps, clicks, period) for taps in tapping.maxima[b]]
 
         def measures(runs):
-            return np.append(1e3 * synchronization.mean_and_sd(runs),
-                             synchronization.autocorrelation(runs, 1))  # fmt: skip
+            return np.append(
+                1e3 * synchronization.mean_and_sd(runs), synchronization.autocorrelation(runs, 1)
+            )
 
         names = "mean", "sd", "lag1"
         by_maxima = 1e3 * synchronization.mean_and_sd(maxima)
@@ -64,9 +69,12 @@ def intervals(heard, silent, periods) -> tuple[dict, dict]:
             lag, lag_se = jackknife(lambda r: synchronization.autocorrelation(r, MAX_LAG), itis)
             lags[k, b] = lag, lag_se
             numbers[period][name] = with_errors(("mean_ms", "sd_ms"), *mean_sd) | {
-                "lag1": lag[0], "lag1_se": lag_se[0], "lags": lag, "lags_se": lag_se,
+                "lag1": lag[0],
+                "lag1_se": lag_se[0],
+                "lags": lag,
+                "lags_se": lag_se,
                 "n": sum(map(len, itis)),
-            }  # fmt: skip
+            }
     return numbers, {"iti_lags_clicks": lags[0], "iti_lags_silence": lags[1]}
 
 
@@ -136,13 +144,14 @@ def drift(silent, free, periods) -> tuple[dict, dict]:
         predicted = 1e6 * free.diffusion[b]
         numbers[period] = with_errors(
             ("mean_per_beat_ms", "diffusion_ms2"),
-            [means[b, 0, -1] / N_BEATS, per_beat[0]], [means[b, 1, -1] / N_BEATS, per_beat[1]],
+            [means[b, 0, -1] / N_BEATS, per_beat[0]],
+            [means[b, 1, -1] / N_BEATS, per_beat[1]],
         ) | {
             "beats": N_BEATS,
             "predicted_diffusion_ms2": predicted,
             "measured_by_predicted": per_beat[0] / predicted,
             "sd_per_beat_share": 1e-3 * np.sqrt(max(per_beat[0], 0)) / period,
-        }  # fmt: skip
+        }
     arrays = {"k": k, "drift_ms": means, "variance_ms2": variances}
     return numbers, arrays | {"predicted_diffusion_ms2": 1e6 * free.diffusion}
 
@@ -150,14 +159,15 @@ def drift(silent, free, periods) -> tuple[dict, dict]:
 def with_more_noise(model, periods, task, n_runs: int, seed: int) -> tuple[dict, dict]:
     """The beat in silence with the recurrent noise times NOISE_SCALES."""
     numbers, found = {}, np.empty((len(NOISE_SCALES), len(periods), 3))
+    seconds = max(NOISE_SECONDS, FEWEST_BEATS * max(periods))
     for k, scale in enumerate(NOISE_SCALES):
         with model.at(noise_scale=scale):
             tapping = stimulation.keep_time(
-                model, periods, task, NOISE_SECONDS, stimulation.LEAD_SECONDS, n_runs, seed + k
+                model, periods, task, seconds, stimulation.LEAD_SECONDS, n_runs, seed + k
             )
         numbers[f"{scale:g}"] = {}
         for b, period in enumerate(periods):
-            found[k, b] = _beat(tapping.taps[b], tapping.clicks[b][0], model.dt, period)
+            found[k, b] = _beat(tapping.taps[b], tapping.clicks[b][0], seconds, model.dt, period)
             names = "error", "cv", "runs_without_beat"
             own = dict(zip(names, found[k, b], strict=True))
             numbers[f"{scale:g}"][period] = own
@@ -165,9 +175,9 @@ def with_more_noise(model, periods, task, n_runs: int, seed: int) -> tuple[dict,
     return numbers, arrays
 
 
-def _beat(runs, start, dt, period):
+def _beat(runs, start, end, dt, period):
     """Error of the mean ITI, CV (means over the runs with a beat), and share without a beat."""
-    n_steps = round((NOISE_SECONDS - start) / dt)
+    n_steps = round((end - start) / dt)
     beats = [describe_beat((taps - start) / dt, n_steps, dt, period) for taps in runs]
     good = [(beat.mean_iti / period - 1, beat.cv) for beat in beats if beat.ok]
     return [*(np.mean(good, axis=0) if good else (np.nan,) * 2), 1 - len(good) / len(beats)]

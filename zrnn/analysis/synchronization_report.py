@@ -18,6 +18,7 @@ def tempos_compared(periods: Sequence[float]) -> list[float]:
     return sorted({ordered[0], ordered[len(ordered) // 2], ordered[-1]}, reverse=True)
 
 
+@np.errstate(divide="ignore", invalid="ignore")  # of a tempo without a beat, or without noise
 def measure(
     model, periods, task, n_runs: int, gain: float, seed: int, note: Callable = print
 ) -> tuple[dict, dict]:
@@ -56,20 +57,24 @@ def measure(
     known = np.isfinite(arrays["synchronization"]["asynchrony_ms"])
     by_period = np.array([periods, 1e-3 * arrays["synchronization"]["asynchrony_ms"]])[:, known]
     numbers["listening"], listened = perturbed.listen(
-        model, reference, task, lambda period: np.interp(period, *by_period[:, ::-1]), gain,
-        n_runs, seed,
-    )  # fmt: skip
+        model,
+        reference,
+        task,
+        lambda period: np.interp(period, *by_period[:, ::-1]),
+        gain,
+        n_runs,
+        seed,
+    )
     arrays["tempo_steps"] |= listened
     return numbers, arrays
 
 
 def steady(model, periods, task, n_runs: int, seed: int, free, arrays: dict) -> dict:
     """Measures at metronomes that go on, shift or stop; their arrays are added to `arrays`."""
+    seconds = max(measures.SECONDS, measures.FEWEST_BEATS * max(periods))
     heard, silent = (
-        stimulation.keep_time(
-            model, periods, task, measures.SECONDS, clicks, n_runs, own, STATE_RUNS
-        )
-        for clicks, own in ((measures.SECONDS, seed), (stimulation.LEAD_SECONDS, seed + 1))
+        stimulation.keep_time(model, periods, task, seconds, clicks, n_runs, own, STATE_RUNS)
+        for clicks, own in ((seconds, seed), (stimulation.LEAD_SECONDS, seed + 1))
     )
     shifted = stimulation.shift_clicks(model, periods, task, measures.SHIFTS, n_runs, seed)
     found = {
