@@ -185,6 +185,7 @@ def draw_intervals(panel, rows, cue_constant):
 
 def main(config_path=None, checkpoint=None, **flags):
     config, model, made_by = models.open_network(config_path, checkpoint, "cpu", flags)
+    print(configuration.changes_text(config))
     fig1, source = config.fig1, Path(config.drive.folder)
     check_outputs(source, made_by["checkpoint"], made_by["sha256"])
     rows, dt, cue_constant = read_outputs(source)
