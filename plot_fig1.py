@@ -121,6 +121,11 @@ def draw_rates(rates, taps, n_excit, dt, title):
 
 def draw_trajectories(panel, paths, taps, explained, colours):
     """Paths {period: (T, 3)} in the space of the first three principal components, with taps."""
+    panel.set_title("Trajectories; black: taps")
+    if not explained.any():
+        panel.text2D(0.5, 0.5, "no unit fires", ha="center", transform=panel.transAxes)
+        panel.set_axis_off()
+        return
     for period, path in paths.items():
         label = figures.label_of(period, paths)
         panel.plot(*path.T, color=colours[period], lw=0.6, label=label)
@@ -128,7 +133,6 @@ def draw_trajectories(panel, paths, taps, explained, colours):
     for i, share in enumerate(explained):
         getattr(panel, f"set_{'xyz'[i]}label")(f"PC{i + 1} ({share:.0%})")
     panel.set_box_aspect(None, zoom=0.85)  # or the label of PC3 leaves the panel
-    panel.set_title("Trajectories; black: taps")
     panel.legend(fontsize=8, loc="upper left")
 
 
@@ -185,6 +189,7 @@ def draw_intervals(panel, rows, cue_constant):
 
 def main(config_path=None, checkpoint=None, **flags):
     config, model, made_by = models.open_network(config_path, checkpoint, "cpu", flags)
+    print(configuration.changes_text(config))
     fig1, source = config.fig1, Path(config.drive.folder)
     check_outputs(source, made_by["checkpoint"], made_by["sha256"])
     rows, dt, cue_constant = read_outputs(source)

@@ -27,7 +27,7 @@ CLICK_SECONDS = 2.0  # [s] start of a run, with clicks; not kept
 SHARES = 0.05, 0.1, 0.2, 0.3, 0.5  # of all active units, lost at random
 
 INTACT, LOSS = "intact", "units lost at random"
-GROUP, RANDOM = "group", "as many of its type at random"
+GROUP, RANDOM = "group", "as many at random"
 SILENCED, HELD = "silenced", "held at the mean rate"
 
 
