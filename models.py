@@ -97,16 +97,21 @@ class RNN(nn.Module):
         return torch.addmm(self.b_ho, state.relu(), self.w_ho.t()), state
 
     def forward(
-        self, inputs: Tensor, state=None, noise=None, share=(0, 1, None)
+        self, inputs: Tensor, state=None, noise=None, share=(0, 1, None), noise_shares=None
     ) -> tuple[Tensor, Tensor]:
         """A sequence: inputs (B, T, I), state (B, N) -> outputs (B, T, O), currents x (B, T, N).
 
         state: x before the first step, rest if None; noise: None for a noise-free run, xi
-        (B, T, N), or a torch.Generator to draw xi from; share: as in `Noise`.
+        (B, T, N), or a torch.Generator to draw xi from; share, noise_shares: as share and by_trial
+        of `Noise`.
         """
         state = self.initial_state(len(inputs)) if state is None else state
         noise = noise.transpose(0, 1) if torch.is_tensor(noise) else noise
-        noise = None if noise is None else Noise(noise, self.alpha, self.sigma_rec, share)
+        noise = (
+            None
+            if noise is None
+            else Noise(noise, self.alpha, self.sigma_rec, share, by_trial=noise_shares)
+        )
         weights = self.w_ih, self.effective_w_hh(), self.b_hh, self.w_ho, self.b_ho
         time_major = inputs.transpose(0, 1).contiguous()
         outputs, currents = Sequence.apply(time_major, state, noise, self.alpha, *weights)

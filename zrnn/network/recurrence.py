@@ -31,10 +31,12 @@ class Noise:
     all of them, and every n_ranks-th trial's is taken, from `rank` on.
     mirrored: the second half of the trials gets the noise of the first with its sign turned, so
     that what noise does to first order cancels in their mean.
+    by_trial: what sigma_rec is multiplied by in each trial, (B,), or None.
     """
 
-    def __init__(self, source, alpha, sigma_rec, share=(0, 1, None), mirrored=False):
-        self.source, self.share, self.mirrored = source, share, mirrored
+    def __init__(self, source, alpha, sigma_rec, share=(0, 1, None), mirrored=False, by_trial=None):
+        self.source, self.share = source, share
+        self.mirrored, self.by_trial = mirrored, by_trial
         self.scale = math.sqrt(2 * alpha) * sigma_rec
 
     def add(self, currents: Tensor, start: int = 0) -> None:
@@ -46,6 +48,8 @@ class Noise:
         first, second = currents.chunk(2, dim=1) if self.mirrored else (currents, None)
         xi = first.new_empty(len(first), n_trials or first.shape[1], first.shape[2])
         xi = xi.normal_(0, self.scale, generator=self.source)[:, rank::n_ranks]
+        if self.by_trial is not None:
+            xi = xi.mul_(self.by_trial[:, None])
         first.add_(xi)
         if self.mirrored:
             second.sub_(xi)

@@ -72,8 +72,8 @@ def draw_trials(
     dt: float,
     task,
     generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """A batch of random trials: inputs (B, T, 2) and target (B, T, 1).
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A batch of random trials: inputs (B, T, 2), target (B, T, 1), periods (B,) [s].
 
     Every period comes equally often (to within one trial), in random order; onsets are uniform in
     0..task.max_onset; clicks last for click_seconds from the onset on, all times in [s].
@@ -82,4 +82,4 @@ def draw_trials(
     rows = order.repeat(-(-batch_size // len(periods)))[:batch_size]
     drawn = torch.tensor(periods, dtype=torch.float64)[rows]
     onsets = task.max_onset * torch.rand(batch_size, generator=generator)
-    return make_trials(drawn, onsets, trial_seconds, click_seconds, dt, task)
+    return *make_trials(drawn, onsets, trial_seconds, click_seconds, dt, task), drawn

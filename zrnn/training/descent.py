@@ -1,22 +1,34 @@
 """Gradient descent on the loss of the task, the first of the three parts of the training.
 
-    loss = mean over trials and time of (z - target)^2,  under recurrent and input noise
+    loss = sum over trials of weight x mean over time of (z - target)^2,  weight ~ sqrt(period)
+
+under input noise and a recurrent noise that grows while the network learns, and with the period.
+A beat at 2 Hz has two cycles in a second of silence, one at 8 Hz has eight, by the end of which the
+same CV has put it off by twice as large a share of a cycle. Noise ~ sqrt(period) makes up for it:
+all tempos are trained to the same steadiness.
 
 Shapes: B trials, T time steps.
 """
 
+import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from zrnn.network import task as tasks
 from zrnn.training import sharing
 from zrnn.workshop.errors import UserError
 
 ADAM_BETAS = 0.9, 0.99
-WARM_UP = 100  # updates at half the rate; without them some seeds run away or learn nothing
+WARM_UP = 100  # updates at half the rate and the first noise; without, some seeds learn nothing
+FULL_NOISE = 0.7  # share of the updates after which the noise is at its final size
+EXPONENT = 0.5  # of the period, in the weight of a trial and in its noise
+RUNAWAY = 1.0  # a loss above it is a network that runs away: a constant output costs 0.15
+SAFE_EVERY = 20  # updates between two copies to go back to then
+MAX_RETURNS = 20  # of these in one training
 SMOOTHING = 20  # updates over whose losses the mean is taken that may stop the descent early
 
 
@@ -33,46 +45,60 @@ class Update:
 def schedule(number: int, training) -> tuple[float, float]:
     """Learning rate and recurrent noise (times model.sigma_rec) of an update, 1 to epochs.
 
-    A warm-up at half the rate, then cosine decay to final_rate of it; meanwhile the noise rises
-    from noise_scale to final_noise_scale along the same cosine.
+    A warm-up at half the rate, then cosine decay to final_rate of it; the noise rises from
+    noise_scale to final_noise_scale, at first slowly.
     """
     warm_up = min(WARM_UP, training.epochs // 10)
-    if number <= warm_up:
-        return training.learning_rate / 2, training.noise_scale
-    share = (1 + math.cos(math.pi * (number - warm_up) / (training.epochs - warm_up))) / 2  # 1 to 0
+    progress = max(number - warm_up, 0) / max(training.epochs - warm_up, 1)
+    share = (1 + math.cos(math.pi * progress)) / 2  # 1 to 0
     rate = training.learning_rate * (training.final_rate + (1 - training.final_rate) * share)
-    rise = training.final_noise_scale - training.noise_scale
-    return rate, training.noise_scale + (1 - share) * rise
+    rise = min(progress / FULL_NOISE, 1.0) ** 2
+    noise = training.noise_scale + rise * (training.final_noise_scale - training.noise_scale)
+    return (rate if number > warm_up else training.learning_rate / 2), noise
 
 
-def update_weights(model, optimizer, inputs, target, noise, max_grad_norm, ranks=(0, 1)) -> float:
+def shares_of(periods: Tensor) -> tuple[Tensor, Tensor]:
+    """What the trials (B,) weigh in the loss, 1 together; and their noise, 1 in the mean square."""
+    grown = (periods**EXPONENT).float()
+    return grown / grown.sum(), grown / grown.square().mean().sqrt()
+
+
+def update_weights(model, optimizer, trials, noise, max_grad_norm, ranks=(0, 1)) -> float:
     """One step of gradient descent on the loss of a batch, of which this process takes its trials.
 
-    inputs (B, T, 2), target (B, T, 1); noise: a generator; ranks: rank and number of processes.
-    Returns the loss. Where it or its gradient is not finite, the weights stay as they are and NaN
-    is returned.
+    trials: inputs (B, T, 2), target (B, T, 1), periods (B,); noise: a generator; ranks: rank and
+    number of processes. Returns the loss. Where it or its gradient is not finite, the weights stay
+    as they are and infinity is returned.
     """
     rank, n_ranks = ranks
+    inputs, target, periods = trials
+    weights, noise_shares = (part.to(inputs)[rank::n_ranks] for part in shares_of(periods))
     n_trials, inputs = len(inputs), model.noisy_inputs(inputs, noise)
-    outputs, _ = model(inputs[rank::n_ranks], noise=noise, share=(rank, n_ranks, n_trials))
-    loss = (outputs - target[rank::n_ranks]).square().sum() / target.numel()
+    outputs, _ = model(
+        inputs[rank::n_ranks],
+        noise=noise,
+        share=(rank, n_ranks, n_trials),
+        noise_shares=noise_shares,
+    )
+    loss = weights @ (outputs - target[rank::n_ranks]).square().mean(dim=(1, 2))
     optimizer.zero_grad()
     loss.backward()
     loss = loss.detach()
     sharing.add_up([loss, *(parameter.grad for parameter in model.parameters())])
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
     if not norm.isfinite():
-        return math.nan
+        return math.inf
     optimizer.step()
     return loss.item()
 
 
 def descend(run, training, task, ranks=(0, 1)) -> Iterator[Update]:
-    """Train run.model at its dt, on from where the run is; yields after each update.
+    """Train run.model at training.dt, on from where the run is; yields after each update.
 
     run: a `state.TrainingRun`, which the updates change; training, task: the config's sections.
-    Ends after training.epochs updates, or once the mean loss of the last few is below
-    early_stopping_loss. Raises UserError where the loss is not finite.
+    A network that runs away goes back to a copy of a few updates before. Ends after
+    training.epochs updates, or once the mean loss of the last few is below early_stopping_loss.
+    Raises UserError where going back does not help.
     """
     device = run.model.w_hh.device
     while len(run.losses) < training.epochs:
@@ -84,18 +110,25 @@ def descend(run, training, task, ranks=(0, 1)) -> Iterator[Update]:
         for group in run.optimizer.param_groups:
             group["lr"] = rate
         with run.model.at(dt=training.dt, noise_scale=noise_scale):
-            inputs, target = tasks.draw_trials(
+            inputs, target, periods = tasks.draw_trials(
                 training.periods, training.batch_size, training.trial_seconds,
                 training.click_seconds, run.model.dt, task, run.generator,
             )  # fmt: skip
+            trials = inputs.to(device), target.to(device), periods
             loss = update_weights(
-                run.model, run.optimizer, inputs.to(device), target.to(device), run.noise,
-                training.max_grad_norm, ranks,
-            )  # fmt: skip
-        if not math.isfinite(loss):
-            raise UserError(
-                f"the loss or its gradient is not finite at update {number}; lower "
-                "training.learning_rate or training.max_grad_norm"
+                run.model, run.optimizer, trials, run.noise, training.max_grad_norm, ranks
             )
-        run.losses.append(loss)
+        run.losses.append(min(loss, 1e30))
+        if loss > RUNAWAY:
+            run.returns += 1
+            if run.returns > MAX_RETURNS:
+                raise UserError(
+                    f"the network runs away again and again, the last time at update {number}; "
+                    "lower training.learning_rate or training.noise_scale"
+                )
+            run.model.load_state_dict(run.safe[0])
+            run.optimizer.load_state_dict(run.safe[1])
+        elif number % SAFE_EVERY == 0:
+            run.safe = run.fresher
+            run.fresher = copy.deepcopy((run.model.state_dict(), run.optimizer.state_dict()))
         yield Update(number, rate, noise_scale, loss)

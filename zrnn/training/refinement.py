@@ -38,9 +38,9 @@ SETTLE_SECONDS = 0.5  # from where the last cycles were left onto the cycles of 
 N_CYCLES = 3.1  # of the longest period, are measured
 CALIBRATION_ROUNDS = 2
 MAX_CALIBRATION_STEPS = 4  # of Newton's method in each
-NOISY_SECONDS = 10.0  # of each run with noise
-NOISY_RUNS = 16  # at the longest period; fewer, in proportion, at shorter ones: as many taps
-SHIFT_DEGREE = 3  # of the polynomial in log period that smooths the shifts
+NOISY_SECONDS = 20.0  # of each run with noise
+NOISY_RUNS = 12  # at the longest period; fewer, in proportion, at shorter ones: as many taps
+SHIFT_DEGREE = 5  # of the polynomial in log period that smooths the shifts
 
 
 @dataclass(frozen=True)

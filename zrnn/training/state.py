@@ -1,5 +1,6 @@
 """The state of a training run, from which it goes on as if it had never been stopped."""
 
+import copy
 from dataclasses import dataclass, field
 
 import torch
@@ -15,7 +16,9 @@ class TrainingRun:
     """A network on its way.
 
     part: which of PARTS comes next; generator: of weights and batches; noise: of the recurrent and
-    input noise; losses: one an update; log: rows of the log; seconds: spent so far.
+    input noise; losses: one an update; returns: how often the network has run away and gone back;
+    log: rows of the log; seconds: spent so far. safe, fresher: copies (weights, optimizer) to go
+    back to, the older one and the newer.
     """
 
     model: torch.nn.Module
@@ -23,11 +26,14 @@ class TrainingRun:
     noise: torch.Generator
     part: str = PARTS[0]
     losses: list[float] = field(default_factory=list)
+    returns: int = 0
     log: list[dict] = field(default_factory=list)
     seconds: float = 0.0
 
     def __post_init__(self):
         self.optimizer = torch.optim.Adam(self.model.parameters(), betas=ADAM_BETAS)
+        self.safe = copy.deepcopy((self.model.state_dict(), self.optimizer.state_dict()))
+        self.fresher = self.safe
 
     def save(self, path, config: dict, device: str) -> None:
         """Everything from which `restore` makes the same run again."""
@@ -38,6 +44,8 @@ class TrainingRun:
             device=device,
             part=self.part,
             losses=self.losses,
+            returns=self.returns,
+            copies=[self.safe, self.fresher],
             log=self.log,
             seconds=self.seconds,
             optimizer=self.optimizer.state_dict(),
@@ -51,4 +59,5 @@ class TrainingRun:
         self.generator.set_state(saved["generators"][0])
         self.noise.set_state(saved["generators"][1])
         self.part, self.losses, self.log = saved["part"], saved["losses"], saved["log"]
-        self.seconds = saved["seconds"]
+        self.returns, self.seconds = saved["returns"], saved["seconds"]
+        self.safe, self.fresher = saved["copies"]
