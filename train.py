@@ -42,7 +42,7 @@ def starting_point(config_path, flags, name, resume):
     """The configuration of a run and, with resume, the state in which it was stopped, else None."""
     if str(config_path).endswith(".pth"):
         path, content = checkpoints.read_checkpoint(config_path)
-        if "config" not in content:
+        if not isinstance(content.get("config"), dict):
             raise UserError(f"checkpoint {path}: does not say which configuration made it")
         config_path = content["config"]
     config = configuration.load(config_path, flags, name=name)
