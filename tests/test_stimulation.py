@@ -1,6 +1,7 @@
 """A network that is made to hear clicks: extra ones, shifted ones, and with a cue that listens."""
 
 import copy
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,11 +10,14 @@ import torch
 
 import models
 from zrnn.analysis import listening, phase_response, stimulation
+from zrnn.analysis import perturbation_measures as perturbed
 from zrnn.analysis import synchronization as sync
+from zrnn.analysis import synchronization_figures as draw
 from zrnn.analysis import synchronization_measures as measures
 from zrnn.analysis import synchronization_report as report
 from zrnn.network import drive
 from zrnn.workshop.errors import UserError
+from zrnn.workshop.figures import save_results
 
 TASK = SimpleNamespace(cue_constant=0.1, click_width=0.01)
 
@@ -140,6 +144,48 @@ def test_a_network_that_never_taps_has_no_numbers(oscillator):
     assert np.isnan(measures.drift(tapping, free, [0.2])[0][0.2]["diffusion_ms2"])
     with pytest.raises(UserError, match="no beat at the cue of 0.2 s"):
         report.measure(silent, [0.2], TASK, 2, 0.5, 0, note=lambda text: None)
+
+
+def test_all_measures_and_figures(oscillator, monkeypatch, tmp_path):
+    few = {"SECONDS": 4.0, "NOISE_SECONDS": 4.0, "FEWEST_BEATS": 0, "NOISE_SCALES": (0.0, 4.0)}
+    for name, value in few.items():
+        monkeypatch.setattr(measures, name, value)
+    monkeypatch.setattr(perturbed, "RATIOS", np.array([0.9, 1.0, 1.5]))
+    monkeypatch.setattr(perturbed, "HEIGHTS", np.array([1.0, 2.0]))
+    monkeypatch.setattr(listening, "N_CLICKS", 5)
+    periods = [0.25, 0.2, 0.166]  # which only name the cues: this network is faster
+    with oscillator.at(dt=0.001):
+        numbers, arrays = report.measure(oscillator, periods, TASK, 2, 0.3, 0, lambda text: None)
+    assert set(numbers) == {
+        "asynchrony_ms",
+        "iti",
+        "wing_kristofferson",
+        "alpha",
+        "phase_response",
+        "tongues",
+        "tempo_steps",
+        "drift",
+        "listening",
+        "after_effect",
+        "trajectories",
+    }
+    assert {"clicks", "silence"} == set(numbers["iti"][0.2])
+    assert set(numbers["alpha"][0.2]["shifts"]) == {f"{s:+g}" for s in measures.SHIFTS}
+    assert {"start", "clicks", "gain"} <= set(numbers["listening"])
+    learnt = {"taps_to_2_percent", "cue_error", "iti_in_silence"}
+    assert learnt <= set(numbers["listening"]["start"]["+0.1"])
+    json.dumps(plain := report.plain(numbers), allow_nan=False)
+    assert plain["drift"]["noise"]["4"]["0.2"]["runs_without_beat"] is not None
+    drawn = {
+        "synchronization": draw.synchronization(arrays["synchronization"], periods, periods),
+        "phase_response": draw.phase_response(arrays["phase_response"], periods),
+        "tongues": draw.tongues(arrays["tongues"]),
+        "tempo_steps": draw.tempo_steps(arrays["tempo_steps"]),
+        "drift": draw.drift(arrays["drift"], periods, periods),
+    }
+    save_results(tmp_path, "", drawn, "png", arrays, {"synchronization": plain})
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {f"{name}.{end}" for name in drawn for end in ("png", "npz")} <= names
 
 
 def test_the_shipped_network_learns_a_tempo_by_listening():

@@ -30,13 +30,15 @@ def responses(model, free, periods, click_width) -> tuple[dict, dict]:
             heights = [SMALL_HEIGHT, 1.0]
             found[:, b] = phase_response.click_responses(model, free, b, heights, click_width)
         small, adjoint = found[0, b] / SMALL_HEIGHT, free.click[b]
-        whole = wrapped(found[1, b])
+        whole, beats = wrapped(found[1, b]), np.isfinite(found[1, b])
+        known = whole[beats] if beats.any() else np.array([np.nan])
         numbers[period] = {
             "period_ms": 1e3 * free.period[b],
-            "largest_advance": whole.max(),
-            "largest_delay": whole.min(),
-            "mean_advance": whole.clip(min=0).mean(),
-            "mean_delay": whole.clip(max=0).mean(),
+            "largest_advance": known.max(),
+            "largest_delay": known.min(),
+            "mean_advance": known.clip(min=0).mean(),
+            "mean_delay": known.clip(max=0).mean(),
+            "phases_that_stop_the_beat": 1 - beats.mean(),
             "small_click": SMALL_HEIGHT,
             "small_largest_advance": small.max(),
             "small_largest_delay": small.min(),

@@ -19,7 +19,7 @@ from zrnn.network import drive
 from zrnn.network import task as tasks
 
 N_PHASES = 40
-READ_AFTER = 4.5  # [cycles] after the first of the phases at which a click comes
+READ_AFTER = 8.5  # [cycles] after the first of the phases at which a click comes: it has settled
 SETTLE_SECONDS = 2.0
 CYCLES_SEEN = 6.2  # of the slowest beat, for the adjoint; pushes have 3 to die out
 CYCLES_LOCKING = 30  # [cycles] of clicks at another tempo
@@ -97,15 +97,21 @@ def drive_cycle(model, free: FreeCycles, b: int, clicks, heights, n_steps, click
 
 
 def click_responses(model, free: FreeCycles, b: int, heights, click_width) -> np.ndarray:
-    """Response (H, P) of cycle b to one click of each height (H,) at each phase p / P."""
+    """Response (H, P) of cycle b to one click of each height (H,) at each phase p / P.
+
+    NaN where the beat has stopped by the time when the response is read.
+    """
     period, first = free.period[b], free.first_tap[b]
     phases = np.arange(N_PHASES) / N_PHASES
     clicks = [[], *([first + phase * period] for _ in heights for phase in phases)]
     rows = [0.0, *np.repeat(heights, N_PHASES)]
     n_steps = round((first + (READ_AFTER + 1.5) * period) / model.dt)
     taps = drive_cycle(model, free, b, clicks, rows, n_steps, click_width)
-    at_end = [first + READ_AFTER * period]
-    end = np.array([synchronization.phases_at(at_end, own)[0] for own in taps])
+    at = first + READ_AFTER * period
+    end = np.array([synchronization.phases_at([at], own)[0] for own in taps])
+    for k, own in enumerate(taps):
+        if not ((own > at - 1.5 * period) & (own <= at)).any() or own[-1] < at:
+            end[k] = np.nan
     return (end[1:] - end[0]).reshape(len(heights), N_PHASES)
 
 
