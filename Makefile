@@ -10,6 +10,7 @@ figures: .venv/installed
 	$(PYTHON) plot_cue_range.py --checkpoint shipped
 	$(PYTHON) plot_bifurcation.py --checkpoint shipped
 	$(PYTHON) plot_groups.py --checkpoint shipped
+	$(PYTHON) plot_synchronization.py --checkpoint shipped
 
 test: .venv/installed
 	$(PYTHON) -m ruff check .

@@ -21,6 +21,7 @@ from zrnn.workshop import command_line, configuration, figures
 from zrnn.workshop.errors import UserError
 from zrnn.workshop.figures import plt
 
+CHECKPOINT = configuration.KEYS["training.save_path"].default  # in the folder of a run
 FOLDER = "comparison"
 RUNS, KEEP_SECONDS = 4, 20.0  # runs of each trained period, and [s] of them
 # colour-blind-safe (Okabe & Ito); with markers and lines beyond their number
@@ -35,8 +36,8 @@ LOOKS = [
 class Measured:
     """One network. Errors are shares of the period, the worst whatever their sign.
 
-    rows: of `judge.measure`; cues (K,) and their ITI errors (NaN: no beat); beats_from, beats_to:
-    the lowest and highest cue of the beat.
+    range: lowest and highest cue of the beat; rows: of `judge.measure`; errors (K,) of the ITI at
+    the cues (K,), NaN where there is no beat.
     """
 
     checkpoint: str
@@ -44,37 +45,33 @@ class Measured:
     unseen_error: float | None
     cv: float
     slope: float
-    beats_from: float
-    beats_to: float
+    range: tuple[float, float]
     rows: list[judge.Row]
     cues: list[float]
     errors: list[float]
 
 
 def find_network(word):
-    """The checkpoint that a word on the command line means. Raises UserError."""
-    name = Path(configuration.KEYS["training.save_path"].default)
-    places = [Path(word), Path(word) / name, Path(configuration.RUNS) / word / name]
-    found = [place for place in places if place.is_file()]
-    if not found:
-        raise UserError(f"{word}: allowed: a checkpoint, or a run with {places[1]} or {places[2]}")
-    return found[0]
+    """The checkpoint that a word on the command line means, and a name for it. UserError."""
+    of_runs = [Path(word) / CHECKPOINT, Path(configuration.RUNS) / word / CHECKPOINT]
+    if Path(word).is_file():
+        return word, Path(word).stem
+    for path in of_runs:
+        if path.is_file():
+            return str(path), path.parent.name
+    raise UserError(f"{word}: allowed: a checkpoint, or a run with {of_runs[0]} or {of_runs[1]}")
 
 
-def measure(word, config_path, device, flags):
+def measure(path, config_path, device, flags):
     """Drive one network. Raises UserError."""
-    config, model, made_by = models.open_network(
-        config_path, str(find_network(word)), device, flags
-    )
+    config, model, made_by = models.open_network(config_path, path, device, flags)
     own, task, trained = config.cue_range, config.task, config.training.periods
     others = judge.untrained_periods(trained, config.check.untrained_periods)
     cues = np.linspace(*own.cues, own.n_cues)
     n_steps = round((2 * judge.CLICK_SECONDS + KEEP_SECONDS + own.keep_seconds) / model.dt)
-    with tqdm(total=n_steps, desc=word, unit="step") as bar:
-        rows = judge.measure(
-            model, trained, task, runs=RUNS, others=others, keep_seconds=KEEP_SECONDS,
-            on_steps=bar.update,
-        )  # fmt: skip
+    with tqdm(total=n_steps, desc=path, unit="step") as bar:
+        many = dict(runs=RUNS, others=others, keep_seconds=KEEP_SECONDS)
+        rows = judge.measure(model, trained, task, on_steps=bar.update, **many)
         beats = judge.beats_at_cues(model, cues, task, own.keep_seconds, on_steps=bar.update)
     errors = [
         beat.mean_iti * cue / task.cue_constant - 1 if beat.ok else np.nan
@@ -83,15 +80,15 @@ def measure(word, config_path, device, flags):
     clicked, unseen = judge.rows_of(rows, judge.CLICKS), judge.rows_of(rows, judge.UNTRAINED)
     middle = task.cue_constant * (1 / min(trained) + 1 / max(trained)) / 2
     return Measured(
-        made_by["checkpoint"],
-        judge.worst_error(clicked),
-        judge.worst_error(unseen) if unseen else None,
-        float(np.max([row.cv for row in clicked])),
-        judge.weber_slope(clicked),
-        *judge.range_of_beat(cues, beats, middle),
-        rows,
-        cues.tolist(),
-        errors,
+        checkpoint=made_by["checkpoint"],
+        trained_error=judge.worst_error(clicked),
+        unseen_error=judge.worst_error(unseen) if unseen else None,
+        cv=float(np.max([row.cv for row in clicked])),
+        slope=judge.weber_slope(clicked),
+        range=judge.range_of_beat(cues, beats, middle),
+        rows=rows,
+        cues=cues.tolist(),
+        errors=errors,
     )
 
 
@@ -102,7 +99,7 @@ def table(measured):
         unseen = "" if own.unseen_error is None else f"{own.unseen_error:.2%}"
         lines.append(
             f"{name:<24} {own.trained_error:>8.2%} {unseen:>8} {own.cv:>7.2%} {own.slope:>6.2f}   "
-            f"{own.beats_from:.2f} to {own.beats_to:.2f}"
+            f"{own.range[0]:.2f} to {own.range[1]:.2f}"
         )
     lines.append("trained, unseen: worst error of the mean ITI; CV: worst of the trained periods;")
     lines.append("slope: of log SD against log mean ITI, 1 by Weber's law")
@@ -119,8 +116,10 @@ def draw(measured):
         clicked = judge.rows_of(own.rows, judge.CLICKS)
         periods, cvs = [row.period for row in clicked], [100 * row.cv for row in clicked]
         middle.plot(periods, cvs, ms=5, lw=1, **look)
-        right.plot([own.beats_from, own.beats_to], [i, i], lw=3, **look)
+        right.plot(own.range, [i, i], lw=3, **look)
     left.axhline(0, color="black", lw=0.8)
+    left.set_yscale("symlog", linthresh=1)  # linear within 1 %: small within the trained range
+    left.yaxis.set_major_formatter("{x:g}")
     left.set(xlabel="context cue", ylabel="error of the ITI [%]", title="Cue alone, from rest")
     middle.set(xlabel="period [s]", ylabel="CV of the ITIs [%]", title="Steadiness", ylim=(0, None))
     right.set(xlabel="context cue", title="Where there is a beat")
@@ -132,21 +131,19 @@ def draw(measured):
 def main(*networks, config_path=None, device="auto", **flags):
     if not networks:
         raise UserError("command line: no network; allowed: python compare.py A B C ...")
-    measured = {word: measure(word, config_path, device, flags) for word in networks}
+    measured = {}
+    for path, name in map(find_network, networks):
+        measured[path if name in measured else name] = measure(path, config_path, device, flags)
     print(table(measured))
-    config = configuration.load(config_path, flags)
-    arrays = {}
+    config, arrays = configuration.load(config_path, flags), {}
     for name, own in measured.items():
-        clicked = judge.rows_of(own.rows, judge.CLICKS)
+        rows = judge.rows_of(own.rows, judge.CLICKS)
         arrays |= {f"{name} cue": own.cues, f"{name} error": own.errors}
-        arrays |= {
-            f"{name} {key}": [getattr(row, key) for row in clicked] for key in ("period", "cv")
-        }
+        arrays |= {f"{name} {key}": [getattr(r, key) for r in rows] for key in ("period", "cv")}
     text = configuration.to_text(config, {own.checkpoint: name for name, own in measured.items()})
-    figures.save_results(
-        FOLDER, text, {"comparison": draw(measured)}, config.plotting.format,
-        {"comparison": arrays}, {"comparison": {n: asdict(own) for n, own in measured.items()}},
-    )  # fmt: skip
+    numbers = {name: asdict(own) for name, own in measured.items()}
+    drawn, suffix, name = draw(measured), config.plotting.format, "comparison"
+    figures.save_results(FOLDER, text, {name: drawn}, suffix, {name: arrays}, {name: numbers})
 
 
 if __name__ == "__main__":

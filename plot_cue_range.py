@@ -32,10 +32,8 @@ def draw(cues, beats, trained, cue_constant):
     for panel in axes:
         panel.axvspan(trained_cues.min(), trained_cues.max(), color="0.9", label="trained range")
     axes[0].plot(cues, ideal, color="black", lw=1, label=f"ideal: {cue_constant} s / cue")
-    axes[0].errorbar(
-        cues[beating], itis[beating], sds[beating], fmt="o", ms=3.5, lw=1, color="#0072B2",
-        label="mean ITI, bars: SD",
-    )  # fmt: skip
+    look = dict(fmt="o", ms=3.5, lw=1, color="#0072B2", label="mean ITI, bars: SD")
+    axes[0].errorbar(cues[beating], itis[beating], sds[beating], **look)
     axes[0].plot(
         trained_cues, trained, "o", ms=9, mfc="none", mec="#E69F00", mew=1.5, label="trained"
     )
@@ -72,10 +70,8 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     rows = [{k: None if v != v else v for k, v in row.items()} for row in rows]  # NaN is no JSON
     print(f"{arrays['ok'].sum()} of {len(cues)} cues beat")
     text, name = configuration.to_text(config, made_by), "ITI_against_cue"
-    figures.save_results(
-        own.folder, text, {name: figure}, config.plotting.format, {name: arrays},
-        {name: {"made_by": made_by, "cues": rows}},
-    )  # fmt: skip
+    numbers, suffix = {"made_by": made_by, "cues": rows}, config.plotting.format
+    figures.save_results(own.folder, text, {name: figure}, suffix, {name: arrays}, {name: numbers})
 
 
 if __name__ == "__main__":

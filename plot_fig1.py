@@ -101,19 +101,15 @@ def read_outputs(folder):
 def draw_rates(rates, taps, n_excit, dt, title):
     """Sorted firing rates (T, N) in 0..1, E in red above I in blue, taps as lines."""
     n_units = rates.shape[1]
-    figure, axes = plt.subplots(
-        2, 1, sharex=True, figsize=(9, 5), layout="constrained",
-        height_ratios=[max(n_excit, 1), max(n_units - n_excit, 1)],
-    )  # fmt: skip
+    heights = [max(n_excit, 1), max(n_units - n_excit, 1)]
+    shared = dict(sharex=True, height_ratios=heights, layout="constrained")
+    figure, axes = plt.subplots(2, 1, figsize=(9, 5), **shared)
     groups = [("E units", "Reds", slice(0, n_excit)), ("I units", "Blues", slice(n_excit, None))]
     for panel, (label, colours, units) in zip(axes, groups, strict=True):
         shown = rates[:, units].T
         if shown.size:
-            extent = (0, len(rates) * dt, len(shown), 0)
-            image = panel.imshow(
-                shown, aspect="auto", cmap=colours, vmin=0, vmax=1, extent=extent,
-                interpolation="nearest",
-            )  # fmt: skip
+            look = dict(cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+            image = panel.imshow(shown, extent=(0, len(rates) * dt, len(shown), 0), **look)
             figure.colorbar(image, ax=panel, label="rate, 0..1", pad=0.01)
         for tap in taps[taps < len(rates)]:
             panel.axvline(tap * dt, color="black", ls="--", lw=1)

@@ -16,17 +16,22 @@ import numpy as np
 from tqdm import tqdm
 
 import models
-from zrnn.analysis import geometry, groups, lesions
-from zrnn.dynamics import reduced_model
+from zrnn.analysis import connections, geometry, groups, lesions
 from zrnn.workshop import command_line, configuration, figures
 from zrnn.workshop.figures import E_COLOUR, I_COLOUR, plt
 
 # full lines: near the tap, dashed: between taps
 STYLES = {
-    "tap-E": (E_COLOUR, "-"), "tap-I": (I_COLOUR, "-"), "tap": ("0.2", "-"),
-    "inter-tap-E": ("#EF8A62", "--"), "inter-tap-I": ("#67A9CF", "--"), "inter-tap": ("0.5", "--"),
-    "all E": (E_COLOUR, "-"), "early I": ("#053061", "-"), "late I": ("#4393C3", "-."),
-}  # fmt: skip
+    "tap-E": (E_COLOUR, "-"),
+    "tap-I": (I_COLOUR, "-"),
+    "tap": ("0.2", "-"),
+    "inter-tap-E": ("#EF8A62", "--"),
+    "inter-tap-I": ("#67A9CF", "--"),
+    "inter-tap": ("0.5", "--"),
+    "all E": (E_COLOUR, "-"),
+    "early I": ("#053061", "-"),
+    "late I": ("#4393C3", "-."),
+}
 TYPE_COLOURS = {"E": E_COLOUR, "I": I_COLOUR, "": "0.3"}
 SATURATED = 20  # [%] error of the ITI at which the colour of a cell no longer changes
 
@@ -43,8 +48,8 @@ def draw_phases(panel, recording, types):
             heights = 100 * np.histogram(phases, edges, weights=weights)[0]
             heights = heights / max(weights.sum(), 1e-12)  # there may be no such unit
             panel.stairs(sign * heights, edges, color=TYPE_COLOURS[name], **look)
-        panel.text(0.03, 0.5 + 0.44 * sign, name, transform=panel.transAxes, va="center",
-                   color=TYPE_COLOURS[name], weight="bold")  # fmt: skip
+        look = dict(color=TYPE_COLOURS[name], weight="bold", va="center")
+        panel.text(0.03, 0.5 + 0.44 * sign, name, transform=panel.transAxes, **look)
     panel.axhline(0, color="black", lw=0.8)
     panel.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
 
@@ -58,17 +63,15 @@ def draw_curves(panel, curves, sizes):
         label = f"{name} ({sizes[name].sum()})"
         panel.plot(phases, closed, color=colour, ls=line, lw=2, label=label)
     panel.axvline(0, color="0.6", lw=0.8, zorder=0)
-    panel.legend(fontsize=8, loc="upper left", handlelength=1.6, borderpad=0.1,
-                 labelspacing=0.2, frameon=False)  # fmt: skip
+    narrow = dict(handlelength=1.6, borderpad=0.1, labelspacing=0.2, frameon=False)
+    panel.legend(fontsize=8, loc="upper left", **narrow)
 
 
 def draw_groups(found):
     """One column a tempo: where units peak, the groups' mean rates, and those of the parts."""
     n_rows, recordings = 3 if found.parts else 2, found.compared
-    figure, axes = plt.subplots(
-        n_rows, len(recordings), figsize=(9.5, 2.9 * n_rows), sharex=True, sharey="row",
-        squeeze=False, layout="constrained",
-    )  # fmt: skip
+    shared = dict(sharex=True, sharey="row", squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(n_rows, len(recordings), figsize=(9.5, 2.9 * n_rows), **shared)
     all_e = {"all E": found.types["E"]} if found.parts else {}
     periods = [r.period for r in recordings]
     for column, r in zip(axes.T, recordings, strict=True):
@@ -93,50 +96,24 @@ def draw_groups(found):
 
 
 def draw_weights(matrices):
-    """Matrices [(names, matrix [post, pre], title, format)], two in a row, red positive."""
+    """Matrices of `connections`, two in a row, red positive."""
     n_rows = -(-len(matrices) // 2)
     figure, axes = plt.subplots(
         n_rows, 2, figsize=(8.5, 3.9 * n_rows), layout="constrained", squeeze=False
     )
     for panel in axes.flat[len(matrices) :]:
         panel.remove()
-    for panel, (names, matrix, title, form) in zip(axes.flat, matrices, strict=False):
-        limit = np.abs(matrix).max()
-        panel.imshow(matrix, cmap="RdBu_r", vmin=-limit, vmax=limit)
-        for (i, j), value in np.ndenumerate(matrix):
+    for panel, own in zip(axes.flat, matrices, strict=False):
+        values, names = own.post_pre, own.names
+        limit = np.abs(values).max()
+        panel.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        for (i, j), value in np.ndenumerate(values):
             colour = "white" if abs(value) > 0.6 * limit else "black"
-            panel.text(j, i, format(value, form), ha="center", va="center", color=colour)
+            panel.text(j, i, f"{value:{own.digits}}", ha="center", va="center", color=colour)
         panel.set_xticks(range(len(names)), names, rotation=25, ha="right")
         panel.set_yticks(range(len(names)), names)
-        panel.set(title=title, xlabel="from", ylabel="to")
+        panel.set(title=own.what, xlabel="from", ylabel="to")
     return figure
-
-
-def connection_matrices(w_hh, found):
-    """What `draw_weights` shows: means, summed inputs, the parts, and the reduced model.
-
-    A mean weight grows as a group shrinks; the summed input does not, and is what the reduced
-    model's W stands for. Its size still differs: a variable there is a group and a gain in one.
-    """
-    rates = found.reference.cycle.mean(axis=0)
-
-    def of(members):
-        return {name: own for name, own in members.items() if own.any() and name != groups.SILENT}
-
-    four = of(found.reference.groups)
-    masks = list(four.values())
-    matrices = [
-        (list(four), 1000 * groups.mean_weights(w_hh, masks), "mean weight x 1000", ".1f"),
-        (list(four), groups.total_inputs(w_hh, masks, rates), "total input weight", ".2f"),
-    ]
-    if found.parts:
-        three = of({"all E": found.types["E"], **found.parts})
-        total = groups.total_inputs(w_hh, list(three.values()), rates)
-        matrices.append((list(three), total, "total input weight, I split by shape", ".2f"))
-    if len(found.types) > 1:
-        reduced = ["tap-E", "tap-I", "inter-tap-I"]
-        matrices.append((reduced, reduced_model.W, "reduced model's W", ".2f"))
-    return matrices
 
 
 def draw_lesions(rows, periods):
@@ -146,10 +123,8 @@ def draw_lesions(rows, periods):
         if (row.group, row.n_units) not in kinds[row.kind]:
             kinds[row.kind].append((row.group, row.n_units))
     heights = [len(names) for names in kinds.values()]
-    figure, axes = plt.subplots(
-        len(kinds), 2, figsize=(9.5, 0.42 * sum(heights) + 1.8), layout="constrained",
-        squeeze=False, sharex=True, sharey="row", height_ratios=heights,
-    )  # fmt: skip
+    shared = dict(sharex=True, sharey="row", height_ratios=heights, layout="constrained")
+    figure, axes = plt.subplots(len(kinds), 2, figsize=(9.5, 0.42 * sum(heights) + 1.8), **shared)
     for line, (kind, names) in zip(axes, kinds.items(), strict=True):
         for panel, how in zip(line, (lesions.SILENCED, lesions.HELD), strict=True):
             image = np.full((len(names), len(periods)), np.nan)
@@ -158,8 +133,8 @@ def draw_lesions(rows, periods):
                     i, j = names.index((row.group, row.n_units)), periods.index(row.period)
                     image[i, j] = 100 * row.error if row.beats else np.nan
                     dark = not abs(image[i, j]) < 0.7 * SATURATED
-                    panel.text(j, i, lesions.in_short(row), ha="center", va="center", fontsize=9,
-                               color="white" if dark else "black")  # fmt: skip
+                    look = dict(color="white" if dark else "black", fontsize=9)
+                    panel.text(j, i, lesions.in_short(row), ha="center", va="center", **look)
             panel.set_facecolor("0.35")
             drawn = panel.imshow(image, cmap="PuOr", vmin=-SATURATED, vmax=SATURATED, aspect="auto")
             panel.hlines(np.arange(1, len(names)) - 0.5, -0.5, len(periods) - 0.5, "white", lw=1.5)
@@ -182,11 +157,8 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
 
     found = groups.find_populations(model, config.training.periods, config.task, own.seed)
     numbers = made_by | groups.describe(found)
-    matrices = connection_matrices(model.effective_w_hh().detach().cpu().numpy(), found)
-    numbers["connections"] = [
-        {"what": title, "names": names, "post_pre": matrix.tolist()}
-        for names, matrix, title, _ in matrices
-    ]
+    matrices = connections.matrices(model.effective_w_hh().detach().cpu().numpy(), found)
+    numbers["connections"] = [asdict(matrix) for matrix in matrices]
     print(groups.table(numbers))
 
     planned = lesions.plan(found, own.draws, own.seed)

@@ -42,7 +42,7 @@ def starting_point(config_path, flags, name, resume):
     """The configuration of a run and, with resume, the state in which it was stopped, else None."""
     if str(config_path).endswith(".pth"):
         path, content = checkpoints.read_checkpoint(config_path)
-        if "config" not in content:
+        if not isinstance(content.get("config"), dict):
             raise UserError(f"checkpoint {path}: does not say which configuration made it")
         config_path = content["config"]
     config = configuration.load(config_path, flags, name=name)
@@ -77,7 +77,7 @@ def check_room(config, resume, overwrite):
         "smaller with training.batch_size, model.hidden_dim or check.noise_runs",
     )
     save_path, pictures = Path(config.training.save_path), Path(config.plotting.folder)
-    for path in (save_path, config.training.log_path, pictures / "Period.png"):
+    for path in (save_path, state_path(config), config.training.log_path, pictures / "Period.png"):
         files.check_file(path)
     if save_path.exists() and not (overwrite or resume):
         raise UserError(

@@ -23,7 +23,11 @@ def print_table(title, names, columns, cell):
 
 
 def tempo_of(numbers, name):
-    return next(t for t in numbers["tempos"] if f"{1 / t['period_s']:.0f} Hz" == name)
+    return next(t for t in numbers["tempos"] if name_of(t) == name)
+
+
+def name_of(tempo):
+    return f"{tempo['period_s']:.3g} s"
 
 
 def sizes(tempo):
@@ -40,8 +44,13 @@ def timing(tempo, name):
     return f"{100 * after:+.0f} %, {correlation:.2f}"
 
 
-def lesion(rows):
+def lesion_name(row):
+    return f"{row['group']}, {row['kind']}, {row['how']}"
+
+
+def lesion(rows, name):
     """At how many of all runs the beat is kept, and the range of the ITI error over the tempos."""
+    rows = [row for row in rows if lesion_name(row) == name]
     runs, beats = sum(r["runs"] for r in rows), sum(r["beats"] for r in rows)
     errors = [r["error"] for r in rows if r["beats"]]
     if errors:
@@ -56,7 +65,7 @@ def main(*paths):
         numbers = json.loads(Path(path).read_text())
         networks[Path(numbers["checkpoint"]).stem.rpartition("_")[2]] = numbers
     first = next(iter(networks.values()))
-    tempos = [f"{1 / tempo['period_s']:.0f} Hz" for tempo in first["tempos"]]
+    tempos = list(dict.fromkeys(name_of(tempo) for tempo in first["tempos"]))
     heads = " / ".join(first["tempos"][0]["sizes"])
     print_table(f"units: {heads}", tempos, networks, lambda n, hz: sizes(tempo_of(n, hz)))
     for hz in tempos:
@@ -78,13 +87,9 @@ def main(*paths):
         "silhouette of two parts", first["silhouette_of_two_parts"], networks,
         lambda n, name: f"{n['silhouette_of_two_parts'][name]:.2f}",
     )  # fmt: skip
-    keys = list(dict.fromkeys((r["group"], r["kind"]) for r in first["lesions"]))
-    print_table(
-        "silenced: runs that beat, error of their ITI", [f"{g}, {k}" for g, k in keys], networks,
-        lambda n, name: lesion(
-            [r for r in n["lesions"] if f"{r['group']}, {r['kind']}" == name]
-        ),
-    )  # fmt: skip
+    keys = list(dict.fromkeys(map(lesion_name, first["lesions"])))
+    title = "lesion: runs that beat, error of their ITI"
+    print_table(title, keys, networks, lambda n, name: lesion(n["lesions"], name))
 
 
 if __name__ == "__main__":

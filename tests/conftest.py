@@ -1,4 +1,85 @@
+"""What the tests share: a small network to train, and processes of the scripts."""
+
+import subprocess
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+import pytest
+import torch
+
+HOME = Path(__file__).parents[1]
+sys.path.insert(0, str(HOME))
+
+import models  # noqa: E402
+from zrnn.workshop import configuration  # noqa: E402
+
+# descent alone, at dt = tau, of a network that learns nothing in so short a time
+QUICK = {
+    "model.hidden_dim": 40,
+    "model.dt": 0.01,
+    "training.epochs": 200,
+    "training.batch_size": 2,
+    "training.refine": False,
+    "training.calibrate": False,
+    "check.enable": False,
+    "plotting.enable": False,
+}
+
+
+@pytest.fixture
+def quick():
+    """Flags of a training of a second or two, {"section.key": value}."""
+    return dict(QUICK)
+
+
+@pytest.fixture
+def start(tmp_path):
+    """start(script, *words, **flags) starts a process of a script in the test's folder."""
+
+    def start(script, *words, python=(), **flags):
+        pairs = [text for key, value in flags.items() for text in (f"--{key}", value)]
+        command = [sys.executable, *python, HOME / script, *words, *pairs]
+        return subprocess.Popen(
+            [str(word) for word in command],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """weights(name): the state dict of a checkpoint in the test's folder."""
+    return lambda name: torch.load(tmp_path / name, weights_only=True)["state_dict"]
+
+
+@pytest.fixture
+def make_oscillator():
+    """make_oscillator(kind) -> a network of 20 E and 5 I units, made by hand, that beats by itself.
+
+    Four E units excite each other and four I units, which stop them; the other units are silent.
+    It does so whatever the cue. The output is the mean rate of the E units.
+    """
+
+    def make(kind="ZemlianovaRNN"):
+        config = configuration.load(
+            flags={"model.type": kind, "model.hidden_dim": 25, "model.sigma_rec": 0.001}
+        )
+        model = models.build_model(**dict(config.model))
+        excit, inhib = slice(0, 4), slice(20, 24)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.zero_()
+            model.w_hh[excit, excit] = 2.5 / 3 * (1 - torch.eye(4))
+            model.w_hh[inhib, excit] = 1.5 / 4
+            model.w_hh[excit, inhib] = -1.5 / 4  # |.| and the sign of the column, or as it is (RNN)
+            model.b_hh.fill_(-1.0)
+            model.b_hh[excit] = torch.tensor([0.08, 0.09, 0.11, 0.12])
+            model.b_hh[inhib] = torch.tensor([-0.08, -0.06, -0.04, -0.02])
+            model.w_ho[0, excit] = 0.25
+        return model.eval()
+
+    return make

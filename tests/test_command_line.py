@@ -35,6 +35,10 @@ def main(config_path=None, device: str = "auto", resume=False, jobs: int = 1, **
             bar = tqdm(total=10)
             bar.update(3)
             time.sleep(60)
+    if config.training.epochs == 5:
+        bytearray(2**62)
+    if config.training.epochs == 6:
+        raise RuntimeError(jobs)
     if config.training.epochs == 4:
         print("waiting", flush=True)
         time.sleep(60)
@@ -118,6 +122,18 @@ def test_a_reader_that_has_seen_enough(script):
 def test_an_error_ends_the_progress_bar_first(script):
     done = run(script, "--training.epochs", 1)
     assert done.returncode == 2 and done.stderr.splitlines()[-1] == "error: it is not finite"
+
+
+def test_too_little_memory_is_told_and_a_fault_of_the_program_shows(script):
+    done = run(script, "--training.epochs", 5)
+    assert done.returncode == 2 and done.stderr.startswith("error: out of memory")
+    assert "Traceback" in run(script, "--training.epochs", 6).stderr
+
+
+def test_nobody_listens(script):
+    command = f"{sys.executable} {script} --help >&-"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stderr
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])

@@ -258,7 +258,7 @@ def test_a_checkpoint_of_an_older_version_is_read():
     assert load(checkpoint=other).model.dt == 0.0005
 
 
-@pytest.mark.parametrize("kind", ["text", [1], {"model": 3}, {"model": {}}, {1: 2}, True])
+@pytest.mark.parametrize("kind", ["text", [1], {}, {"model": 3}, {"model": {}}, {1: 2}, True])
 def test_a_checkpoints_configuration_of_a_wrong_kind(kind):
     assert "checkpoint: its configuration" in refusal(checkpoint=kind)
     wrong = SHIPPED | {"model": SHIPPED["model"] | {"dt": kind}}

@@ -46,9 +46,14 @@ def verdict_of(monkeypatch):
         monkeypatch.setattr(drive, "run", clock.run)
         n_steps = []
         rows = judge.measure(
-            clock, periods, CONFIG.task, runs=3, others=others, keep_seconds=20.0,
+            clock,
+            periods,
+            CONFIG.task,
+            runs=3,
+            others=others,
+            keep_seconds=20.0,
             on_steps=n_steps.append,
-        )  # fmt: skip
+        )
         assert sum(n_steps) == 22_000
         found = judge.judge(rows, max_error=0.005, max_untrained_error=0.01, max_cv=0.019)
         return judge.Verdict(rows, found), {f.measure: f for f in found}

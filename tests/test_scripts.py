@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from zrnn.workshop import configuration
-
 HOME = Path(__file__).parents[1]
 TINY = "--model.hidden_dim 40 --training.batch_size 4 --training.epochs 3".split()
 TINY += "--check.noise_runs 1 --check.untrained_periods 3".split()
@@ -93,44 +91,6 @@ def test_same_seed_same_network(tmp_path):
         assert done.returncode == 0, done.stderr
     a, b = (torch.load(tmp_path / f"{n}.pth", weights_only=True)["state_dict"] for n in "ab")
     assert all(torch.equal(a[key], b[key]) for key in a)
-
-
-@pytest.mark.parametrize(
-    "flags, words",
-    [
-        (["--training.epoch", "3"], "nearest known one is training.epochs"),
-        (["--training.epochs", "many"], "a whole number"),
-        (["--model.dt", "-1"], "above 0"),
-        (["--model.dt", "0.02"], "at most model.tau"),
-        (["--training.periods", "[0.5,0.5]"], "each period once"),
-        (["--training.batch_size", "7"], "even numbers"),
-        (["--config_path", "none.yaml"], "cannot be read"),
-        (["--device", "abacus"], "allowed here"),
-        (["stray"], "belongs to no flag"),
-    ],
-)
-def test_mistakes_are_one_line(tmp_path, flags, words):
-    done = run(tmp_path, "train.py", *flags)
-    assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    "script",
-    sorted(path.name for path in HOME.glob("plot_*.py"))
-    + ["train.py", "drive_model_and_save_outputs.py"],
-)
-def test_help_lists_every_key(tmp_path, script):
-    done = run(tmp_path, script, "--help")
-    assert done.returncode == 0 and "--config_path" in done.stdout
-    for key in ("--model.tau 0.01", "--taps.max_cv", "[s] integration step;"):
-        assert key in done.stdout
-
-
-def test_the_predecessors_recipe_loads():
-    config = configuration.load(HOME / "config_original.yaml")
-    (stage,) = configuration.stages(config)
-    assert stage["dt"] == 0.001 and stage["early_stopping_loss"] == 0.017
 
 
 def test_plotting_before_driving(tmp_path):

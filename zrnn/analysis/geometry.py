@@ -49,10 +49,12 @@ def closed_length(cycle):
 def fit_plane(states, n_components=2):
     """Principal components of states (samples, N): (mean (N,), axes (n_components, N), explained).
 
-    The mean is the only centring, and `project` uses the same one. explained: share of variance.
+    The mean is the only centring, and `project` uses the same one. explained: share of variance, 0
+    where nothing varies.
     """
-    pca = PCA(n_components, svd_solver="covariance_eigh").fit(states)
-    return pca.mean_, pca.components_, pca.explained_variance_ratio_
+    with np.errstate(invalid="ignore"):
+        pca = PCA(n_components, svd_solver="covariance_eigh").fit(states)
+    return pca.mean_, pca.components_, np.nan_to_num(pca.explained_variance_ratio_)
 
 
 def project(states, mean, axes):

@@ -159,24 +159,6 @@ def split_by_shape(
     return parts, float(silhouette_score(shapes, labels))
 
 
-def mean_weights(w_hh: np.ndarray, groups: list[np.ndarray]) -> np.ndarray:
-    """Mean of W (N, N), [post, pre], within and between the groups -> (G, G), [post, pre]."""
-    return np.array([[w_hh[np.ix_(i, j)].mean() for j in groups] for i in groups])
-
-
-def total_inputs(w_hh: np.ndarray, groups: list[np.ndarray], rates: np.ndarray) -> np.ndarray:
-    """Summed weight from group j to a unit of group i, each synapse as its sender fires -> (G, G).
-
-        T_ij = mean over i of sum over j of W_ij rates_j / mean rate of group j
-
-    so that T_ij times the mean rate of j is the current that j gives i: the reduced model's W_ij.
-    With equal rates it is the mean weight times the size of j. rates (N,).
-    """
-    return np.array(
-        [[(w_hh[np.ix_(i, j)] @ rates[j]).mean() / rates[j].mean() for j in groups] for i in groups]
-    )
-
-
 def find_populations(model, trained: Sequence[float], task_section, seed: int) -> Populations:
     """Everything that `record` and `split_by_shape` tell of a model trained at periods [s].
 

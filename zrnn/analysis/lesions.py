@@ -113,9 +113,14 @@ def lesioned(model, masks: np.ndarray, rates: np.ndarray | None = None):
 
 
 def drive_lesioned(
-    model, masks: np.ndarray, periods: Sequence[float], task_section, seconds: float, noise=None,
+    model,
+    masks: np.ndarray,
+    periods: Sequence[float],
+    task_section,
+    seconds: float,
+    noise=None,
     rates: np.ndarray | None = None,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Outputs (K, P, T) with lesions (K, N): clicks, then `seconds` of silence, which are kept.
 
     rates (P, N): at which the units are held; silenced without.
@@ -176,9 +181,7 @@ def _outcome(group, kind, how, n_units, period, beats) -> Outcome:
     error = float(np.mean([beat.mean_iti for beat in beating]) / period - 1) if beating else None
     cv = float(np.mean([beat.cv for beat in beating])) if beating else None
     verdict = Counter(beat.verdict for beat in beats).most_common(1)[0][0]
-    return Outcome(
-        group, kind, how, n_units, period, len(beats), len(beating), error, cv, verdict
-    )  # fmt: skip
+    return Outcome(group, kind, how, n_units, period, len(beats), len(beating), error, cv, verdict)
 
 
 def in_short(outcome: Outcome) -> str:

@@ -103,7 +103,5 @@ def describe_beat(taps: np.ndarray, n_steps: int, dt: float, period: float | Non
         reason = f"{period / median:.1f} times the tempo"
         n_beats = round(n_steps * dt / period)
         missed, extra = max(n_beats - len(taps), 0), max(len(taps) - n_beats, 0)
-    return Beat(
-        not reason, reason, len(taps), float(mean), float(sd), float(sd / mean),
-        int(missed), int(extra),
-    )  # fmt: skip
+    spread = map(float, (mean, sd, sd / mean))
+    return Beat(not reason, reason, len(taps), *spread, int(missed), int(extra))

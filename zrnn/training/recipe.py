@@ -32,7 +32,6 @@ def train(run: TrainingRun, config, ranks=(0, 1)) -> Iterator[Row]:
     in the end. Only rank 0 of several processes goes on after the descent. Raises UserError.
     """
     training, model, final_dt = config.training, run.model, config.model.dt
-    cue_constant = config.task.cue_constant
     if run.part == "descent":
         for update in descend(run, training, config.task, ranks):
             yield Row(
@@ -44,12 +43,12 @@ def train(run: TrainingRun, config, ranks=(0, 1)) -> Iterator[Row]:
         return
     if run.part == "refinement" and training.refine:
         model.dt = training.dt
-        for number, step in enumerate(refine(model, training.periods, cue_constant, final_dt)):
+        for number, step in enumerate(refine(model, training.periods, config.task, final_dt)):
             yield Row(run.part, number, step.dt, 0.0, worst_error=step.worst)
     model.dt = final_dt
     run.part = "calibration"
     if training.calibrate:
-        steps = calibrate(model, training.periods, cue_constant, run.noise)
+        steps = calibrate(model, training.periods, config.task, run.noise)
         for number, step in enumerate(steps):
             yield Row(run.part, number, step.dt, 1.0, worst_error=step.worst)
     run.part = "done"

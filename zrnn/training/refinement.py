@@ -32,7 +32,7 @@ RUNG, SHORTEST_RUNG = 0.7, 0.99  # a dt of the ladder is at least, at most this 
 NEXT_RUNG = 0.02  # worst residual with which the next rung is tried
 MAX_JUMP = 0.06  # and with which it is taken
 REACHED = 0.0015  # and with which the last one is done
-SETTLE_FIRST = 2.0  # [s] from rest onto the cycles
+SETTLE_FIRST = 2.0  # [s] from rest onto the cycles, the first half with clicks
 MAX_STEPS = 100  # of Newton's method, in all
 SETTLE_SECONDS = 0.5  # from where the last cycles were left onto the cycles of the new weights
 N_CYCLES = 3.1  # of the longest period, are measured
@@ -65,6 +65,12 @@ def targets_of(periods: list[float]) -> np.ndarray:
     low, high = min(periods) * (1 - BEYOND), max(periods) * (1 + BEYOND)
     between = np.geomspace(low, high, max(N_CUES - len(periods), 2))
     return np.sort(np.concatenate([periods, between]))
+
+
+def onto_the_cycles(model, targets, task) -> torch.Tensor:
+    """Where trials at the periods `targets` (B,) [s], begun with clicks, are in the end: (B, N)."""
+    inputs = drive.driving_inputs(targets, SETTLE_FIRST, model.dt, task, SETTLE_FIRST / 2)
+    return drive.run(model, inputs).end
 
 
 def look(model, cues, targets, state, settle_seconds=SETTLE_SECONDS) -> tuple[Cycles, np.ndarray]:
@@ -115,16 +121,15 @@ def mend(model, cues, targets, cycles: Cycles, errors, reach, shift=0.0):
     raise LostBeat(f"no step helps at dt {1000 * model.dt:.3g} ms, cue {cue:.3g}")
 
 
-def refine(model, periods, cue_constant, final_dt) -> Iterator[Step]:
+def refine(model, periods, task, final_dt) -> Iterator[Step]:
     """Carry the network from model.dt to final_dt [s], keeping a period at each of many cues.
 
     A shorter dt is tried as soon as all periods are near enough, as much shorter as they bear;
     then Newton steps follow. Yields after each. Raises LostBeat.
     """
     targets = targets_of(periods)
-    cues, rung, reach = cue_constant / targets, RUNG, 1.0
-    state = drive.run(model, drive.constant_cues(cues, round(SETTLE_FIRST / model.dt))).end
-    cycles, errors = look(model, cues, targets, state)
+    cues, rung, reach = task.cue_constant / targets, RUNG, 1.0
+    cycles, errors = look(model, cues, targets, onto_the_cycles(model, targets, task))
     if np.isnan(errors).any():
         raise LostBeat(f"the descent left no beat at cue {cues[np.isnan(errors).argmax()]:.3g}")
     for _ in range(MAX_STEPS):
@@ -167,7 +172,7 @@ def noise_shift(model, cues, periods, state, noise) -> np.ndarray:
     return np.log(spans * model.dt / counts / periods)
 
 
-def calibrate(model, periods, cue_constant, noise) -> Iterator[Step]:
+def calibrate(model, periods, task, noise) -> Iterator[Step]:
     """Make the mean ITIs under recurrent noise what the cues ask for; noise: a generator.
 
     Noise makes the beat slower by a share that is smooth in the tempo and hardly changes with small
@@ -176,9 +181,8 @@ def calibrate(model, periods, cue_constant, noise) -> Iterator[Step]:
     Raises LostBeat.
     """
     targets = targets_of(periods)
-    cues, shifts = cue_constant / targets, []
-    state = drive.run(model, drive.constant_cues(cues, round(SETTLE_FIRST / model.dt))).end
-    cycles, errors = look(model, cues, targets, state)
+    cues, shifts = task.cue_constant / targets, []
+    cycles, errors = look(model, cues, targets, onto_the_cycles(model, targets, task))
     reach, degree = 1.0, min(SHIFT_DEGREE, len(set(periods)) - 1)
     for _ in range(CALIBRATION_ROUNDS):
         shifts.append(noise_shift(model, cues, cycles.period, cycles.end, noise))

@@ -8,8 +8,6 @@ import math
 import os
 from typing import Annotated, Literal, get_args, get_origin
 
-from annotated_types import Len
-
 from zrnn.workshop.schema import KEYS, PATHS, Config
 
 MAX_STEPS = 10_000_000  # of a trial or a run: more is a mistake, and would fill the memory
@@ -26,17 +24,14 @@ PREDECESSORS_FLAGS = {
     "tcc": "none: units are told apart at the middle of the trained cues",
     "type": "none: figures 5a and 5b are both drawn",
 }
-_NOT_NEEDED = "no longer needed, leave it out"
-GONE = {
+# keys of the training section that were there once
+GONE = dict.fromkeys(
+    "validation_trials validation_every recompute mirrored_noise period_weight silent_periods "
+    "adam_beta2".split(),
+    "no longer needed, leave it out",
+) | {
     "stage_dt": "use training.dt, from where training.refine goes to model.dt",
     "products": "all products are taken in float32, leave it out",
-    "validation_trials": _NOT_NEEDED,
-    "validation_every": _NOT_NEEDED,
-    "recompute": _NOT_NEEDED,
-    "mirrored_noise": _NOT_NEEDED,
-    "period_weight": _NOT_NEEDED,
-    "silent_periods": _NOT_NEEDED,
-    "adam_beta2": _NOT_NEEDED,
 }
 
 
@@ -58,7 +53,7 @@ def suggestion(name: str, script_flags=()) -> str:
     return f"; did you mean {same[0]}?" if same else ""
 
 
-def allowed(annotation, metadata=()):
+def allowed(annotation, metadata=()) -> str:
     """What a key of that type may hold, in words: "a whole number at least 1 and at most 500"."""
     if get_origin(annotation) is Annotated:
         annotation, *own = get_args(annotation)
@@ -66,7 +61,7 @@ def allowed(annotation, metadata=()):
     if get_origin(annotation) is Literal:
         return " or ".join(get_args(annotation))
     if get_origin(annotation) is list:
-        length = next(m for m in metadata if hasattr(m, "min_length") or isinstance(m, Len))
+        length = next(m for m in metadata if hasattr(m, "min_length"))
         low, high = length.min_length, length.max_length
         many = f"{low}" if low == high else f"{low} to {high}"
         return f"a list of {many}, each {allowed(get_args(annotation)[0])}"
@@ -85,10 +80,10 @@ def allowed(annotation, metadata=()):
 
 def problems(config: Config, training: bool = True) -> list[str]:
     """Everything that does not go together; training: whether a network is to be trained."""
-    found = _timing(config, training) + _places(config)
-    if any(_timing(config, training)) and (flags := _working(config, training)):
-        found.append(f"what goes together: {flags}")
-    return found
+    timing = _timing(config, training)
+    if timing and (flags := _working(config, training)):
+        timing.append(f"what goes together: {flags}")
+    return _places(config) + timing
 
 
 def _timing(config, training):

@@ -60,7 +60,8 @@ def run(main) -> None:
             raise UserError(f"command line: {str(words[0])!r} belongs to no flag; see --help")
         else:
             main(*map(str, words), **_checked(flags, parameters))
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed by >&-
+            sys.stdout.flush()
 
     for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:  # by nohup, or a shell's &
@@ -73,6 +74,11 @@ def run(main) -> None:
         _end(f"error: {error}", 2)
     except Stopped as stopped:
         _end(f"stopped; {stopped.how_to_go_on or STARTS_ANEW}", 128 + stopped.number)
+    except (MemoryError, RuntimeError) as error:  # PyTorch has no MemoryError of its own
+        words = ("out of memory", "allocate memory")
+        if not isinstance(error, MemoryError) and not any(w in str(error) for w in words):
+            raise
+        _end("error: out of memory; ask for less, or use a machine with more", 2)
     except BrokenPipeError:  # the reader, head for example, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + 13)

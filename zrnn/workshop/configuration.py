@@ -189,33 +189,32 @@ def load(config_path=None, flags=None, checkpoint=None, name=None) -> Config:
 
     if DEFAULT_PATH.exists():
         add(_flatten(read(DEFAULT_PATH), f"config {DEFAULT_PATH.name}"), DEFAULT_PATH.name)
-    own = {}
+    own, where = {}, "configuration"
     if isinstance(config_path, dict):
-        own = _flatten(config_path, "configuration")
+        own = _flatten(config_path, where)
     elif isinstance(config_path, (str, Path)):
-        own = _flatten(read(config_path), f"config {_short(str(config_path))}")
+        where = f"config {_short(str(config_path))}"
+        own = _flatten(read(config_path), where)
     elif config_path is not None:
         raise UserError(f"config_path is {_short(config_path)}; allowed: a file")
-    add(own, f"config {_short(str(config_path))}" if isinstance(config_path, (str, Path)) else "")
+    add(own, where)
     if name is not None:
         add(_named(name, flags), "")
-    if checkpoint:
+    if checkpoint is not None:
         trained = _trained_with(checkpoint)
-        _compare(own, trained, flags, config_path)
+        _compare({key: value for key, value in own.items() if key not in flags}, trained, where)
         add(trained, "checkpoint")
     add(_known(flags, "command line"), "")
-    return _resolved(_validated(flat, sources), training=not checkpoint)
+    return _resolved(_validated(flat, sources), training=checkpoint is None)
 
 
-def _compare(own, trained, flags, config_path):
+def _compare(own, trained, where):
     """Refuse, or say, what a configuration file wants otherwise than the network was trained."""
-    sources = dict.fromkeys(trained, "checkpoint")
-    was, refused = _validated(trained, sources), []
-    wanted = _validated({**trained, **{key: own[key] for key in own if key in trained}})
+    was = _validated(trained, dict.fromkeys(trained, "checkpoint"))
+    sources, refused = dict.fromkeys(own, where), []
+    wanted = _validated(trained | {key: own[key] for key in own if key in trained}, sources)
     for key, value, old in differences(wanted, was):
-        if key in flags:
-            continue
-        line = f"{config_path}: {key} is {value}; the network was trained with {old}"
+        line = f"{where}: {key} is {value}; the network was trained with {old}"
         if key.startswith("training.") and key != "training.periods":
             print(f"note: {line}, which is kept", file=sys.stderr)
         else:

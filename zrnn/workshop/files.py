@@ -120,8 +120,11 @@ def replacing_folder(folder, own):
     own: patterns of the names that a run writes. A folder that holds anything else is not replaced.
     The caller has `claimed` the folder.
     """
-    place = check_folder(folder, own)
+    place = _place(folder, folder=True)
     old = place.with_name(f".old-{place.name}")
+    with _user_errors(folder):
+        _settle(place, old)
+    check_folder(folder, own)
     with _user_errors(folder):
         place.parent.mkdir(parents=True, exist_ok=True)
         part = _part_of(place)
@@ -146,13 +149,12 @@ def _settle(place, old):
     shutil.rmtree(old, ignore_errors=True)
 
 
-def check_folder(folder, own) -> Path:
-    """Where a folder lies that may be replaced as a whole. Raises UserError; own: its patterns."""
+def check_folder(folder, own) -> None:
+    """Raises UserError unless a folder may be replaced as a whole; own: patterns of its names."""
     place = _place(folder, folder=True)
     if Path.cwd().is_relative_to(place) or os.path.ismount(place):
         raise UserError(f"{_shown(folder)}: cannot be replaced; allowed: a folder below this one")
     with _user_errors(folder):
-        _settle(place, place.with_name(f".old-{place.name}"))
         names = {file.name for file in place.iterdir()} if place.exists() else set()
     strange = names - {n for n in names for pattern in own if Path(n).match(pattern)}
     if strange:
@@ -161,7 +163,6 @@ def check_folder(folder, own) -> Path:
             "a new folder or one of an earlier run, for it is replaced as a whole"
         )
     check_file(place / "file")
-    return place
 
 
 @contextmanager

@@ -174,14 +174,14 @@ class Check(Section):
     untrained_periods: Whole = key(
         40, "periods never trained, between the trained ones, log-spaced", ge=0, le=1000
     )
-    untrained_runs: Whole = key(1, "runs with different noise at each of them", ge=1, le=1000)
+    untrained_runs: Whole = key(4, "runs with different noise at each of them", ge=1, le=1000)
     max_error: Number = key(
-        0.005, "largest error of the mean ITI at a trained period, share of the period", gt=0
+        0.003, "largest error of the mean ITI at a trained period, share of the period", gt=0
     )
     max_untrained_error: Number = key(
-        0.01, "largest error of the mean ITI at a period never trained", gt=0
+        0.005, "largest error of the mean ITI at a period never trained", gt=0
     )
-    max_cv: Number = key(0.03, "largest CV of the ITIs at a trained period", gt=0)
+    max_cv: Number = key(0.019, "largest CV of the ITIs at a trained period", gt=0)
     seed: Whole = seed_key("of the recurrent noise")
 
 
@@ -227,7 +227,7 @@ class CueRange(Section):
         [0.05, 1.3], "range of the cues, below and above the trained 0.2 to 0.8"
     )
     n_cues: Whole = key(126, "number of cues, evenly spaced", ge=2, le=10_000)
-    keep_seconds: Seconds = key(20.0, "[s] kept of each run, after drive.discard_seconds", ge=1)
+    keep_seconds: Seconds = key(20.0, "[s] kept of each run, after 2 s", ge=1)
 
 
 class Bifurcation(Section):
@@ -243,7 +243,7 @@ class Groups(Section):
 
     folder: Path = key("groups_plotting", "where pictures and numbers of groups and lesions go")
     lesion_seconds: Seconds = key(
-        6.0, "[s] kept of each run with a lesion, after drive.discard_seconds", ge=1
+        6.0, "[s] kept of each run with a lesion, after 2 s of clicks", ge=1
     )
     draws: Whole = key(3, "runs of each lesion; what is random in it is drawn anew", ge=1, le=1000)
     seed: Whole = seed_key("of the draws and of the recurrent noise")
@@ -254,6 +254,9 @@ class Synchronization(Section):
 
     folder: Path = key("synchronization_plotting", "where its pictures and numbers go")
     noise_runs: Whole = key(8, "runs with different noise of each condition", ge=1, le=1000)
+    gain: Number = key(
+        0.5, "share of an asynchrony by which a cue that listens changes its period", ge=0, le=1
+    )
     seed: Whole = seed_key("of the recurrent noise")
 
 

@@ -1,0 +1,45 @@
+"""The task sample by sample."""
+
+import numpy as np
+import pytest
+import torch
+
+from zrnn.network import task
+from zrnn.workshop import configuration
+
+CONFIG = configuration.load()
+
+
+@pytest.mark.parametrize("dt", [0.001, 0.005])
+def test_trial_sample_by_sample(dt):
+    periods = CONFIG.training.periods
+    onsets = torch.linspace(0, 0.1, len(periods))
+    inputs, target = task.make_trials(
+        torch.tensor(periods, dtype=torch.float64), onsets, 2.0, 1.0, dt, CONFIG.task
+    )
+    for i, period in enumerate(periods):
+        onset, width = round(float(onsets[i]) / dt), round(0.01 / dt)
+        clicks = np.zeros(round(2 / dt))
+        k = 0
+        while k * period < 1.0 - 1e-9:
+            start = onset + round(k * period / dt)
+            clicks[start : start + width] = 1
+            k += 1
+        t = np.arange(len(clicks)) - onset
+        np.testing.assert_array_equal(inputs[i, :, 0], clicks)
+        np.testing.assert_allclose(inputs[i, :, 1], np.where(t >= 0, 0.1 / period, 0), rtol=1e-6)
+        wave = (1 + np.cos(2 * np.pi * dt * t / period)) / 2
+        np.testing.assert_allclose(target[i, :, 0], np.where(t >= 0, wave, 0), atol=1e-6)
+
+
+def test_random_trials_take_all_periods_alike():
+    periods, generator = CONFIG.training.periods, torch.Generator().manual_seed(0)
+    inputs, target = task.draw_trials(periods, 14, 2.0, 1.0, 0.001, CONFIG.task, generator)
+    assert inputs.shape == (14, 2000, 2) and target.shape == (14, 2000, 1)
+    np.testing.assert_allclose(
+        np.sort(inputs[:, -1, 1]), np.sort([0.1 / p for p in 2 * periods]), rtol=1e-6
+    )
+    on = [np.flatnonzero(clicks) * 0.001 for clicks in inputs[..., 0].numpy()]
+    assert all(own[0] <= 0.1 for own in on) and len({own[0] for own in on}) > 10
+    for own, cue in zip(on, inputs[:, -1, 1].tolist(), strict=True):
+        assert own[-1] - own[0] < 1.01 <= own[-1] - own[0] + 0.1 / cue + 0.01
