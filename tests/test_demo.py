@@ -12,6 +12,7 @@ import torch
 
 import make_demo
 from models import load_network
+from zrnn.analysis import groups
 from zrnn.analysis import taps as tapping
 from zrnn.network import drive
 
@@ -191,3 +192,20 @@ def test_the_page_in_the_repository_is_of_this_template_and_network(packed):
     before, after = TEMPLATE.split(make_demo.PLACE)
     assert page.startswith(before) and page.endswith(after)
     assert json.dumps(packed["about"]) in page and len(page) <= make_demo.MAX_BYTES
+
+
+@pytest.mark.parametrize("kind, n_types", [("ZemlianovaRNN", 2), ("RNN", 1)])
+def test_networks_of_one_type_and_of_two(make_oscillator, kind, n_types):
+    model = make_oscillator(kind)
+    task = type("Task", (), {"cue_constant": 0.1, "click_width": 0.01})
+    found = groups.find_populations(model, [0.5, 0.25, 0.125], task, seed=0)
+    picture, plane = make_demo.picture_of(found), make_demo.plane_of(found)
+    order = np.frombuffer(base64.b64decode(picture["order"]), "<i2")
+    n_excit = 20 if n_types == 2 else 25
+    assert picture["nExcit"] == n_excit and picture["rowsOfE"] == sum(order < n_excit)
+    assert sorted(order) == [0, 1, 2, 3, 20, 21, 22, 23]
+    assert len(plane["loops"]) == 3 and len(plane["axes"]) == 2
+    for loop in plane["loops"]:
+        assert loop["points"][0] == loop["points"][-1]  # closed
+        assert np.all(np.array(loop["points"]) >= np.array(plane["low"]) - 1e-9)
+        assert np.all(np.array(loop["points"]) <= np.array(plane["high"]) + 1e-9)
