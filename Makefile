@@ -1,6 +1,6 @@
 PYTHON := .venv/bin/python
 
-.PHONY: figures test torture bench
+.PHONY: figures test torture bench demo demo-test demo-tools
 
 figures: .venv/installed
 	$(PYTHON) drive_model_and_save_outputs.py --checkpoint shipped
@@ -19,6 +19,16 @@ test: .venv/installed
 
 torture: .venv/installed
 	EXAMPLES=1000 $(PYTHON) -m pytest -q -s tests/torture.py tests/test_any_input.py
+
+demo: .venv/installed
+	$(PYTHON) make_demo.py --checkpoint shipped
+
+demo-test: .venv/installed
+	$(PYTHON) -m pytest -q -s -rs tests/browser_demo.py
+
+demo-tools:
+	apt-get update
+	apt-get install -y chromium chromium-driver
 
 bench: .venv/installed
 	$(PYTHON) benchmarks/run.py

@@ -54,7 +54,6 @@ def drive_into(folder, model, periods, n_hidden, config):
     """Drive all periods side by side; outputs, and hidden states of the first n_hidden, to files.
 
     They are written as they come: what is held in memory does not grow with the length.
-    -> what is not kept: the clicks given, and the outputs meanwhile, (B, T) both.
     """
     own, dt = config.drive, model.dt
     n_kept, n_units = round(own.keep_seconds / dt), len(model.w_hh)
@@ -84,7 +83,8 @@ def drive_into(folder, model, periods, n_hidden, config):
                 file[steps, 0] = states.cpu().numpy()
             t = steps.stop
             bar.update(len(z))
-    return with_clicks[..., 0].numpy(), start.outputs
+    if own.sound:
+        save_sounds(folder, config.training.periods, with_clicks[..., 0].numpy(), start.outputs, dt)
 
 
 def draw_output(output, taps, dt, title):
@@ -159,9 +159,7 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     # everything is written beside the folder, which it replaces when it is complete
     folder = Path(own.folder)
     with files.claimed(folder), files.replacing_folder(folder, NAMES) as part:
-        clicks, with_clicks = drive_into(part, model, periods, n_hidden, config)
-        if own.sound:
-            save_sounds(part, trained, clicks, with_clicks, model.dt)
+        drive_into(part, model, periods, n_hidden, config)
         oks, rows = [], []
         for i, period in enumerate(tqdm(periods, "taps and pictures")):
             ok, row = describe_output(part, period, i < len(trained), i < n_hidden, config, text)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
+import drive_model_and_save_outputs as script
 from zrnn.analysis import sound
 
 DT = 0.001
@@ -74,3 +75,18 @@ def test_short_drives_are_heard_as_far_as_they_go():
     output = np.zeros(300)
     assert len(sound.excerpt(np.zeros(300), output, output, DT)) == round(0.6 * sound.RATE)
     assert not sound.excerpt(np.zeros(300), output, output, DT).any()
+
+
+def test_a_drive_saves_a_sound_for_each_period(tmp_path):
+    t = DT * np.arange(12_000)
+    clicks, expected = np.zeros((2, 2000)), {}
+    outputs = np.stack([(1 + np.cos(2 * np.pi * t / period)) / 2 for period in (0.5, 0.25)])
+    for i, period in enumerate((0.5, 0.25)):
+        np.save(tmp_path / f"valid_output_{period}.npy", outputs[i, 2000:].astype(np.float32))
+        expected[period] = sound.excerpt(clicks[i], outputs[i, :2000], outputs[i, 2000:], DT)
+    script.save_sounds(tmp_path, [0.5, 0.25], clicks, outputs[:, :2000], DT)
+    for period, samples in expected.items():
+        rate, read = wavfile.read(tmp_path / f"beat_{period}.wav")
+        assert rate == sound.RATE and len(read) == 11 * sound.RATE
+        np.testing.assert_allclose(read, samples, atol=1)
+        assert len(starts_in(read / 32767, sound.TAP)) == pytest.approx(11 / period, abs=1)
