@@ -40,9 +40,11 @@ def draw(reduced, trained, fine_points, cues, cue_constant):
         row[2].set_title("Period next to the onset")
     below, period, _ = axes[1]
     if trained.cycles:
-        at = rows_of(trained.cycles)[:, 0]
+        at, limits = rows_of(trained.cycles)[:, 0], period.get_ylim()
+        at = at[at > 0]
         ideal = 1000 * context_cue(at, cue_constant)  # the same rule, cue and period exchanged
         period.plot(at, ideal, "k", lw=0.8, label=f"{cue_constant:g} s / cue")
+        period.set_ylim(limits)
         period.legend(fontsize=10)
     hopfs = [(q, z) for q, z in fine_points if q.kind == "Hopf"]
     if hopfs and trained.cycles:
@@ -62,13 +64,15 @@ def draw_closer(axes, trained, end):
     axes.set_ylim(bottom, top + 0.75 * (top - bottom))
     inset = axes.inset_axes((0.5, 0.62, 0.49, 0.37))
     draw_equilibria(inset, trained, "", numbers=False)
+    left = end - INSET
     for fine in trained.ends[1:]:
+        left = min(left, fine.cycles[0].cue)
         cue, low, high, _ = rows_of(fine.cycles).T
         inset.plot(cue, low, ".-", cue, high, ".-", color="0.6", lw=1.2, ms=4)
     _, low, high, _ = rows_of(trained.cycles).T
-    inset.set(xlim=(end - INSET, end + INSET / 3), ylim=(low.min(), high.max()), xlabel="")
+    inset.set(xlim=(left, end + INSET / 3), ylim=(low.min(), high.max()), xlabel="")
     inset.tick_params(labelsize=8)
-    inset.set_xticks(np.round([end - 0.8 * INSET, end], 2))
+    inset.set_xticks(np.round([left + 0.2 * INSET, end], 2))
 
 
 def main(config_path=None, checkpoint=None, device="auto", **flags):

@@ -24,7 +24,7 @@ EDGE_SECONDS = 20.0  # for so long: there copies settle slowly
 FINE_DT = 1e-4  # [s] the end of the cycle is looked at again in such steps,
 FINE_SECONDS = 20.0  # for so long,
 FINE_OFFSETS = np.array([-20, -10, -5, -2, 2, 5, 10]) / 1000  # around the Hopf point
-FAR = 0.05  # a Hopf point so far from the end of the cycle has nothing to do with it
+FAR = 0.2  # a Hopf point so far from the end of the cycle has nothing to do with it
 
 
 def read_cycle(cue: float, output: Array, dt: float, drift: float = SETTLED) -> Cycle | None:
@@ -143,7 +143,7 @@ def fine_end(
     if end.hopf is not None and abs(end.hopf - end.last) < FAR:
         centre = end.hopf
     cues = centre + FINE_OFFSETS
-    beyond = np.linspace(cues[-1], end.first_without, 4)[1:]  # where the coarse steps had it
+    beyond = np.linspace(cues[-1], end.first_without, 8)[1:]  # where the coarse steps had it
     cues = np.unique([*cues, *beyond[beyond > cues[-1]]])
     before = [c.cue for c in cycles if c.cue <= cues[0]] or [cycles[0].cue]
     start = states[before[-1]].expand(len(cues), -1)
