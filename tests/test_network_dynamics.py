@@ -3,23 +3,29 @@
 import numpy as np
 import pytest
 import torch
-from test_network import KINDS, make
 
-from zrnn.dynamics import branches
-from zrnn.dynamics import network as dynamics
+import models
+from zrnn.dynamics import branches, course, cycles, network
+from zrnn.network import drive
 
-OWN = dict(
-    cues=[-1.0, 2.0], step=0.05, search_cues=[0.0, 0.5], search_seconds=0.2, search_states=2,
-    beat_cue=0.5, settle_seconds=1.0, ramp_seconds=0.5, keep_seconds=2.0, min_height=0.01,
-    onset_distances=[1e-3, 1e-1], n_distances=4, onset_seconds=3, small_seconds=0.5,
-    small_height=1e-3,
-)  # fmt: skip
+KINDS = ["ZemlianovaRNN", "RNN"]
+
+
+def make(kind, gain=3.0):
+    sizes = dict(input_dim=2, hidden_dim=20, output_dim=1, dt=0.002, tau=0.01)
+    noise = dict(excit_percent=0.8, sigma_rec=0.01, sigma_input=0.01)
+    generator = torch.Generator().manual_seed(0)
+    model = models.build_model(kind, generator=generator, **sizes, **noise).double()
+    with torch.no_grad():
+        model.b_hh.normal_(0, 0.3, generator=generator)
+        model.w_hh.mul_(gain)
+    return model
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_flow_of_a_network(kind):
     model = make(kind)
-    flow, x = dynamics.network_flow(model), np.random.default_rng(0).normal(size=20)
+    flow, x = network.network_flow(model), np.random.default_rng(0).normal(size=20)
     w = model.effective_w_hh().detach().numpy()
     w_in, b = model.w_ih.detach().numpy()[:, 1], model.b_hh.detach().numpy()
     own = (-x + w @ np.maximum(x, 0) + 0.7 * w_in + b) / model.tau
@@ -37,55 +43,63 @@ def test_flow_of_a_network(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stable_network_rests_on_its_branch(kind):
-    model = make(kind)
-    with torch.no_grad():
-        model.w_hh.mul_(0.1)
-    found, n_starts, n_reached = dynamics.find_branches(model, OWN)
-    assert len(found) == 1 and n_starts == n_reached == 6
-    outputs, states = dynamics.drive_cues(model, [1.3], model.initial_state(1), 0.5, keep=0.01)
-    flow = dynamics.network_flow(model)
-    x = dynamics.equilibrium(flow, np.zeros(20), 1.3)
-    np.testing.assert_allclose(states[0], x, atol=1e-8)
-    assert branches.holds(found[0], flow, x, 1.3)
-    np.testing.assert_allclose(outputs[-1], dynamics.outputs_of(model, x[None]), atol=1e-8)
-    ((own, stable),) = dynamics.equilibria_at(model, found, 1.3)
-    np.testing.assert_allclose(own, x, atol=1e-8)
-    assert stable
-    growth = branches.euler_growth(model.dt)
-    assert branches.bifurcations(flow, found[0], growth) == []
-    assert dynamics.find_cycles(model, np.array([0.0, 1.0]), OWN)[0] == {
-        0.0: None,
-        1.0: None,
-    }
+    model = make(kind, gain=0.3)
+    found, searched = network.find_branches(model, (-1.0, 2.0))
+    assert len(found) == 1 and len(set(searched.values())) == 1
+    run = drive.run(model, drive.constant_cues([1.3], 250))
+    flow = network.network_flow(model)
+    (x,) = branches.equilibria_at(flow, found, 1.3)
+    np.testing.assert_allclose(run.end[0], x, atol=1e-8)
+    np.testing.assert_allclose(run.outputs[0, -1], network.outputs_of(model, x[None]), atol=1e-8)
+    assert network.stays(flow, x, 1.3, model.dt)
+    assert branches.bifurcations(flow, found[0], branches.euler_growth(model.dt)) == []
+    diagram, _, _ = network.solve(model, (-1.0, 2.0), 3, 0.5)
+    assert not diagram.cycles and {-1.0, 0.5, 2.0} <= set(diagram.silent)
+    assert diagram.circle is None and not diagram.ends and len(diagram.onset) == 0
 
 
-def test_the_cue_rises_and_stays():
+def test_the_cue_rises_to_where_it_leads():
     """The ramp is read off a network that only integrates its cue."""
     model = make("RNN")
     with torch.no_grad():
         for p in model.parameters():
             p.zero_()
-        model.w_ih[0, 1] = model.w_ho[0, 0] = 1.0
-    outputs, _ = dynamics.drive_cues(
-        model, [2.0], model.initial_state(1), 0.0, ramp=0.2, ramp_from=1.0, keep=0.3
-    )
-    # a leak lags a ramp by slope tau (1 - alpha), and one step later by (1 - alpha) of that
-    assert outputs[0, 0] == pytest.approx(2.0 - 5 * model.tau * (1 - model.alpha) ** 2, abs=1e-6)
-    assert outputs[-1, 0] == pytest.approx(2.0, abs=1e-6)
+        model.w_ih[0, 1] = 1.0
+    end = course.lead_to(model, 1.0, np.array([2.0, 1.0]), 0.2, 0.2)
+    # a leak lags a ramp by slope tau (1 - alpha)
+    lag = (2.0 - 1.0) / 0.2 * model.tau * (1 - model.alpha)
+    np.testing.assert_allclose(end[:, 0], [2.0 - lag, 1.0], atol=1e-6)
 
 
 @pytest.mark.parametrize("period", [0.08, 0.5, 2.1])
 def test_a_cycle_is_read_off_an_output(period):
     t = 0.001 * np.arange(10_000)
     wave = 0.3 + 0.5 * np.cos(2 * np.pi * t / period) ** 3
-    low, high, found = dynamics.find_cycle(wave, 0.001, 0.01)
-    assert (low, high) == (pytest.approx(-0.2, abs=1e-2), pytest.approx(0.8, abs=1e-2))
-    assert found == pytest.approx(period, rel=1e-4)
-    assert dynamics.find_cycle(wave, 0.001, 1.1) is None
+    found = course.read_cycle(0.7, wave, 0.001)
+    assert (found.low, found.high) == (pytest.approx(-0.2, abs=1e-2), pytest.approx(0.8, abs=1e-2))
+    assert found.period == pytest.approx(period, rel=1e-4) and found.cue == 0.7
     dying = 0.3 + np.exp(-t / 3) * (wave - 0.3)
-    assert dynamics.find_cycle(dying, 0.001, 0.01) is None
-    assert dynamics.find_cycle(np.full(5000, 0.2), 0.001, 0.01) is None
+    assert course.read_cycle(0.7, dying, 0.001) is None
+    settling = wave + np.exp(-t / 0.3)  # slow at first, then as above
+    assert course.read_cycle(0.7, settling, 0.001).period == pytest.approx(period, rel=1e-4)
 
 
-def test_the_edges_of_a_cycle():
-    assert dynamics.edges({2: None, 1: (0, 1, 1), 0: None, 3: None}) == [(0, 1), (1, 2)]
+def test_what_is_no_cycle():
+    assert course.read_cycle(0.7, np.full(5000, 0.2), 0.001) is None
+    once = np.exp(-((np.arange(5000) - 2500.0) ** 2) / 1e5)
+    assert course.read_cycle(0.7, once, 0.001) is None
+
+
+def test_cycles_are_found_where_the_network_beats_and_their_beginning_is_narrowed(make_oscillator):
+    """The cue excites the E units of an oscillator, which without it is at rest."""
+    model = make_oscillator()
+    with torch.no_grad():
+        model.w_ih[0:4, 1] = 0.4
+        model.b_hh[0:4] -= 0.2  # at cue 0.5 as it was made
+    found, silent, states = course.find_cycles(model, 0.5, (0.0, 1.0), 5)
+    assert silent[0] == 0.0 and len(found) >= 5
+    assert found[0].cue - max(c for c in silent if c < found[0].cue) < 1e-4
+    (cycle,) = (cycle for cycle in found if cycle.cue == 0.5)
+    other = cycles.find_cycles(model, [0.5], states[0.5][None], 1.0, 2.0)
+    assert cycle.period == pytest.approx(other.period[0], rel=1e-3)
+    assert (cycle.low, cycle.high) == pytest.approx((other.low[0], other.high[0]), abs=5e-3)

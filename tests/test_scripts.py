@@ -1,6 +1,5 @@
 """Every script end to end on a tiny network, from an empty folder; and a user's mistakes."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +10,6 @@ import torch
 HOME = Path(__file__).parents[1]
 TINY = "--model.hidden_dim 40 --training.batch_size 4 --training.epochs 3".split()
 TINY += "--check.noise_runs 1 --check.untrained_periods 3".split()
-SHORT_DIAGRAM = (
-    "--bifurcation.n_cycles 3 --bifurcation.keep_seconds 1 --bifurcation.n_edge 2".split()
-)
-SHORT_DIAGRAM += "--bifurcation.settle_seconds 1 --bifurcation.onset_seconds 2".split()
-SHORT_DIAGRAM += "--bifurcation.small_seconds 1 --fig3.n_cycles 3 --fig3.n_distances 4".split()
-SHORT_DIAGRAM += ["--fig3.onset_distances", "[1e-3,1e-1]"]
 
 
 def run(folder, script, *flags):
@@ -47,41 +40,8 @@ def test_the_chain(tmp_path, kind):
     )
     assert done.returncode == 0 and "0 of 3 cues beat" in done.stdout, done.stderr
     assert (tmp_path / "cue_range_plotting" / "ITI_against_cue.png").exists()
-    done = run(tmp_path, "plot_bifurcation.py", *SHORT_DIAGRAM)
-    assert done.returncode == 0 and "trained: no" in done.stdout, done.stderr
-    assert (tmp_path / "bifurcation_plotting" / "bifurcation.png").exists()
-    kept = json.loads((tmp_path / "bifurcation_plotting" / "bifurcation.json").read_text())
-    assert kept["found"]["trained"]["branches"] >= 1 and not kept["cycle_cue_low_high_period_ms"]
     done = run(tmp_path, "experiments/seeds.py", "best_model.pth")
     assert done.returncode == 0 and "| **0/7 beat" in done.stdout, done.stderr
-    done = run(tmp_path, "plot_fig5.py")  # a network of three updates does not beat
-    assert done.returncode == 2 and "fig5.tap_cue" in done.stderr
-
-
-def test_figure_5_of_the_shipped_network(tmp_path):
-    done = run(
-        tmp_path,
-        "plot_fig5.py",
-        "--fig5.grid",
-        6,
-        "--fig5.field_seconds",
-        0.1,
-        "--fig5.plane_runs",
-        5,
-    )
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "fig5_plotting" / "fig_5b.png").exists()
-
-
-def test_figure_3(tmp_path):
-    coarse = "--fig3.n_cycles 4 --fig3.n_distances 5 --fig3.step 0.1".split()
-    done = run(tmp_path, "plot_fig3.py", "--fig3.onset_distances", "[1e-3,1e-1]", *coarse)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "fig3_plotting" / "fig_3.png").exists()
-    found = json.loads((tmp_path / "fig3_plotting" / "reduced_model.json").read_text())
-    assert found["onset_cue"] == pytest.approx(0.189940, abs=1e-6)
-    assert found["hopf_cue"] == pytest.approx(1.581202, abs=1e-6)
-    assert found["period_ms"]["0.5"] == pytest.approx(83.567, abs=1e-3)
 
 
 def test_same_seed_same_network(tmp_path):

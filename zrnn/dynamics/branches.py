@@ -7,29 +7,66 @@ are passed. f may have kinks (ReLU): there the branch has corners instead of smo
 Shapes: N variables, P points of a branch. Time is in seconds, so eigenvalues are in 1/s.
 """
 
-from collections import namedtuple
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+from numpy import ndarray as Array
 from scipy.linalg import lu_factor, lu_solve
 from scipy.optimize import brentq
 
-# f(x, p) (N,), its derivative by x: jacobian(x, p) (N, N), and by p: by_parameter(x, p) (N,)
-Flow = namedtuple("Flow", "f jacobian by_parameter")
-# x (P, N), p (P,), eigenvalues (P, N); tangents (P, N + 1) in scaled (x, p); steps (P - 1,)
-Branch = namedtuple("Branch", "x p eigenvalues tangents steps scale")
-# kind: fold, Hopf or branch point, between points `index` and index + 1 of the branch; frequency
-# [Hz] of the pair that crosses, 0 for a real eigenvalue; rates [1/s]: the growth rate that changes
-# its sign, just before and just after: both near 0, unless f has a kink there
-Bifurcation = namedtuple("Bifurcation", "kind p x frequency rates index")
-
 CLASSES = ("stable node", "stable spiral", "saddle", "unstable node", "unstable spiral")
+MIN_STEP = 1e-8  # along a branch; where no such step succeeds, the branch ends
+MAX_POINTS = 5000  # of a branch
+TOLERANCE = 1e-11  # of Newton's method, relative to 1 + the largest value
+
+
+@dataclass(frozen=True)
+class Flow:
+    """dx/dt = f(x, p): f(x, p) (N,), its derivatives jacobian(x, p) (N, N) by x, and by p (N,)."""
+
+    f: Callable[[Array, float], Array]
+    jacobian: Callable[[Array, float], Array]
+    by_parameter: Callable[[Array, float], Array]
+
+
+@dataclass(frozen=True)
+class Branch:
+    """Equilibria x (P, N) at p (P,) with their eigenvalues (P, N) [1/s], in the order of following.
+
+    tangents (P, N + 1) and steps (P - 1,) in (x / scale, p).
+    """
+
+    x: Array
+    p: Array
+    eigenvalues: Array
+    tangents: Array
+    steps: Array
+    scale: float
+
+
+@dataclass(frozen=True)
+class Bifurcation:
+    """Where growth rates of a branch change their sign, between its points `index` and index + 1.
+
+    kind: fold, Hopf or branch point; x (N,); frequency [Hz] of the pair that crosses, 0 for a real
+    eigenvalue; rates [1/s]: the growth rate that changes its sign, just before and just after: both
+    near 0, unless f has a kink there.
+    """
+
+    kind: str
+    p: float
+    x: Array
+    frequency: float
+    rates: tuple[float, float]
+    index: int
 
 
 class NotConverged(ArithmeticError):
     """Newton's method found no equilibrium from there."""
 
 
-def newton(flow, x, p, tolerance=1e-11, max_steps=60):
+def newton(flow: Flow, x: Array, p: float, max_steps: int = 60) -> Array:
     """The equilibrium f(x, p) = 0 that Newton's method reaches from x (N,). Raises NotConverged.
 
     A step that makes |f| larger is halved, a few times at most.
@@ -48,12 +85,12 @@ def newton(flow, x, p, tolerance=1e-11, max_steps=60):
         x, value = x + change, trial
         if not np.isfinite(value).all():
             break
-        if np.abs(change).max() <= tolerance * (1 + np.abs(x).max()):
+        if np.abs(change).max() <= TOLERANCE * (1 + np.abs(x).max()):
             return x
     raise NotConverged(f"no equilibrium found at p = {p:g}")
 
 
-def eigenvalues(jacobian):
+def eigenvalues(jacobian: Array) -> Array:
     """Eigenvalues (N,) of a Jacobian. Variables that act on no other one are split off first.
 
     A silent ReLU unit is such a variable: its column holds the leak alone, which is its eigenvalue.
@@ -64,17 +101,17 @@ def eigenvalues(jacobian):
     return np.concatenate([own, leak[~acts]])
 
 
-def flow_growth(eigenvalues):
+def flow_growth(eigenvalues: Array) -> Array:
     """Growth rates [1/s] of dx/dt = f: the real parts."""
     return eigenvalues.real
 
 
-def euler_growth(dt):
+def euler_growth(dt: float) -> Callable[[Array], Array]:
     """Growth rates [1/s] of the map x -> x + dt f(x): above 0 where |1 + dt lambda| > 1."""
     return lambda eigenvalues: (np.abs(1 + dt * eigenvalues) - 1) / dt
 
 
-def classify(eigenvalues, growth=flow_growth):
+def classify(eigenvalues: Array, growth=flow_growth) -> str:
     """One of CLASSES, by how many eigenvalues (N,) grow, and whether the leading one oscillates.
 
     None grows: stable. One: saddle. Two or more: unstable, whatever the others do.
@@ -109,7 +146,7 @@ def _tangent(matrix, direction, orientation=None):
     return tangent, sign
 
 
-def _step(flow, y, tangent, length, scale, tolerance=1e-11, max_steps=8):
+def _step(flow, y, tangent, length, scale, max_steps=8):
     """The point of the branch `length` further along `tangent` from y, or None."""
     guess = y + length * tangent
     new = guess.copy()
@@ -122,32 +159,32 @@ def _step(flow, y, tangent, length, scale, tolerance=1e-11, max_steps=8):
         new = new + change
         if not np.linalg.norm(new - guess) <= length:  # another branch, or nowhere
             return None
-        if np.abs(change).max() <= tolerance * (1 + np.abs(new).max()):
+        if np.abs(change).max() <= TOLERANCE * (1 + np.abs(new).max()):
             return new
     return None
 
 
-def follow(flow, x, p, bounds, step, scale, direction=1, min_step=1e-8, max_points=5000):
+def follow(flow: Flow, x: Array, p: float, bounds, step, scale, direction=1) -> Branch:
     """The branch of equilibria from x (N,) at p, until p leaves `bounds` or it comes back.
 
     step: longest step in (x / scale, p); scale: the change of x that counts like a change of p by
     1; direction: 1 or -1, whether p rises or falls at first. The branch ends at the bounds, with
-    its last point on them, after max_points, or where no step of min_step succeeds.
+    its last point on them, after MAX_POINTS, or where no step of MIN_STEP succeeds.
     """
     x = newton(flow, x, p)
     y = np.append(x / scale, p)
     start = np.append(np.zeros(len(x)), direction)
     tangent, orientation = _tangent(_matrix(flow, y, scale), start)
     points, tangents, steps, length = [y], [tangent], [], step
-    while len(points) < max_points:
+    while len(points) < MAX_POINTS:
         new = _step(flow, y, tangent, length, scale)
-        if new is None and length > min_step:
+        if new is None and length > MIN_STEP:
             length /= 2
             continue
         if new is not None:
             tangent, orientation = _tangent(_matrix(flow, new, scale), tangent)
-        else:  # a corner lies ahead, nearer than min_step
-            for length in min_step * 4.0 ** np.arange(2, 8):
+        else:  # a corner lies ahead, nearer than MIN_STEP
+            for length in MIN_STEP * 4.0 ** np.arange(2, 8):
                 behind = _matrix(flow, y + length * tangent, scale)
                 turned, _ = _tangent(behind, tangent, orientation)
                 new = _step(flow, y, turned, length, scale)
@@ -185,7 +222,7 @@ def _spectra(flow, x, p):
     return np.array(result)
 
 
-def whole_branch(flow, x, p, bounds, step, scale):
+def whole_branch(flow: Flow, x: Array, p: float, bounds, step, scale) -> Branch:
     """The whole branch through x (N,) at p: back to its one end, and from there to the other."""
     if p not in bounds:
         back = follow(flow, x, p, bounds, step, scale, direction=-1)
@@ -193,22 +230,32 @@ def whole_branch(flow, x, p, bounds, step, scale):
     return follow(flow, x, p, bounds, step, scale, direction=-1 if p == bounds[1] else 1)
 
 
-def holds(branch, flow, x, p, tolerance=1e-6):
-    """Whether the equilibrium x (N,) at p lies on a branch."""
-    after = np.flatnonzero((branch.p[:-1] - p) * (branch.p[1:] - p) <= 0)
-    for i in after:
-        rise = branch.p[i + 1] - branch.p[i]
-        part = (p - branch.p[i]) / rise if rise else 0.0
-        try:
-            own = newton(flow, branch.x[i] + part * (branch.x[i + 1] - branch.x[i]), p)
-        except NotConverged:
-            continue
-        if np.abs(own - x).max() <= tolerance * (1 + np.abs(x).max()):
-            return True
-    return False
+def equilibria_at(flow: Flow, branches: list, p: float) -> list[Array]:
+    """The equilibria x (N,) at p on branches, by Newton's method from between their points.
+
+    Closer to a fold than its neighbours on the branch it takes the fold as a point as well.
+    """
+    found = [x for branch in branches for x in branch.x[branch.p == p]]
+    for branch in branches:
+        for i in np.flatnonzero((branch.p[:-1] - p) * (branch.p[1:] - p) < 0):
+            share = (p - branch.p[i]) / (branch.p[i + 1] - branch.p[i])
+            try:
+                guess = branch.x[i] + share * (branch.x[i + 1] - branch.x[i])
+                found.append(newton(flow, guess, p))
+            except NotConverged:
+                continue
+    return found
 
 
-def bifurcations(flow, branch, growth=flow_growth, tolerance=1e-10):
+def holds(flow: Flow, branches: list[Branch], x: Array, p: float, tolerance=1e-6) -> bool:
+    """Whether the equilibrium x (N,) at p lies on one of the branches."""
+    near = tolerance * (1 + np.abs(x).max())
+    return any(np.abs(y - x).max() <= near for y in equilibria_at(flow, branches, p))
+
+
+def bifurcations(
+    flow: Flow, branch: Branch, growth=flow_growth, tolerance=1e-10
+) -> list[Bifurcation]:
     """Where eigenvalues of a `follow`ed branch begin or cease to grow -> list of `Bifurcation`.
 
     One real eigenvalue: a fold where p turns back, else a branch point. A pair: a Hopf point.

@@ -12,28 +12,32 @@ import copy
 
 import numpy as np
 import torch
+from numpy import ndarray as Array
 
 from zrnn.dynamics.branches import (
+    Branch,
     Flow,
     NotConverged,
+    bifurcations,
     eigenvalues,
+    equilibria_at,
     euler_growth,
     holds,
     newton,
     whole_branch,
 )
+from zrnn.dynamics.circle import Circle, circle_below
+from zrnn.dynamics.course import FINE_DT, find_cycles, fine_end, settled_cycles
+from zrnn.dynamics.diagram import Cycle, Diagram, curve_of, find_end, fold_at_onset
+from zrnn.network import drive
 
-
-def stepper(model):
-    """The noise-free network: cues (B,), states (B, N) -> outputs (B,), states (B, N)."""
-    w_hh = model.effective_w_hh()
-
-    @torch.no_grad()
-    def step(cues, states):
-        outputs, states = model.step(torch.stack([0 * cues, cues], dim=1), states, None, w_hh)
-        return outputs[:, 0], states
-
-    return step
+STEP = 0.02  # longest step along a branch, of the cue and the RMS current together
+SEARCH_CUES = 9  # runs at so many cues, evenly spaced, give starts for Newton's method,
+SEARCH_STATES = 6  # so many each,
+SEARCH_SECONDS = 1.0  # within so long from rest
+ONSET_DISTANCES = np.geomspace(1e-6, 0.1, 11)  # cues above the onset: how the period grows there
+ONSET_SECONDS = 150.0  # longest run there
+BELOW = 1e-4  # so far below the onset the ways out of the saddle are followed
 
 
 def in_double(model):
@@ -41,15 +45,15 @@ def in_double(model):
     return copy.deepcopy(model).cpu().double()
 
 
-def network_flow(model):
+def network_flow(model) -> Flow:
     """The `Flow` of a float64 network, p being the cue; its velocity is that of the model's step"""
-    step, dt = stepper(model), model.dt
+    step, dt = drive.stepper(model), model.dt
     w_hh = model.effective_w_hh().detach().numpy()
     by_cue = model.w_ih.detach().numpy()[:, 1] / model.tau
 
     def velocity(x, cue):
-        new = step(torch.tensor([cue], dtype=torch.float64), torch.from_numpy(x)[None])[1]
-        return (new[0].numpy() - x) / dt
+        inputs = torch.tensor([[0.0, cue]], dtype=torch.float64)
+        return (step(inputs, torch.from_numpy(x)[None])[1][0].numpy() - x) / dt
 
     def jacobian(x, cue):
         return (w_hh * (x > 0) - np.eye(len(x))) / model.tau
@@ -57,157 +61,98 @@ def network_flow(model):
     return Flow(velocity, jacobian, lambda x, cue: by_cue)
 
 
-def outputs_of(model, x):
-    """z (P,) of states x (P, N)."""
+def outputs_of(model, x: Array) -> Array:
+    """z (P,) of currents x (P, N)."""
     rates = torch.from_numpy(np.maximum(x, 0))
     return (rates @ model.w_ho.detach().T + model.b_ho.detach())[:, 0].numpy()
 
 
-def equilibrium(flow, x, cue):
-    """The equilibrium that Newton's method reaches from x (N,), or None."""
-    try:
-        return newton(flow, x, cue, max_steps=30)
-    except NotConverged:
-        return None
+def stays(flow: Flow, x: Array, cue: float, dt: float) -> bool:
+    """Whether a run in steps of dt stays at the equilibrium x (N,)."""
+    return bool(euler_growth(dt)(eigenvalues(flow.jacobian(x, cue))).max() < 0)
 
 
-def find_branches(model, own):
-    """Branches of equilibria of a float64 network -> list of `Branch`, starts, starts that led on.
+def find_branches(model, cues: tuple[float, float]) -> tuple[list[Branch], dict[str, int]]:
+    """Branches of equilibria of a float64 network between two cues; how many starts led to them.
 
-    Newton's method starts from the ends of noise-free runs from rest at the two ends of the cues,
-    and from states along runs at search_cues; every equilibrium not on a branch yet is followed.
-    own: the config's section bifurcation.
+    Newton's method starts from the ends of noise-free runs from rest at both cues and from states
+    along runs at cues between them; every equilibrium not on a branch yet is followed.
     """
     flow, scale = network_flow(model), np.sqrt(len(model.w_hh))
-    seconds, branches, n_reached = own["search_seconds"], [], 0
-    every = max(round(seconds / model.dt / own["search_states"]), 1)
-    cues = [*own["cues"], *own["search_cues"]]
-    states, starts = model.initial_state(len(cues)), []
-    for _ in range(own["search_states"]):
-        starts += zip(states.numpy()[2:], cues[2:], strict=True)
-        states = drive_cues(model, cues, states, every * model.dt)[1]
-    starts = [*zip(states.numpy()[:2], cues[:2], strict=True), *starts]
+    every = max(round(SEARCH_SECONDS / model.dt / SEARCH_STATES), 1)
+    at = np.array([*cues, *np.linspace(*cues, SEARCH_CUES + 2)[1:-1]])
+    run = drive.run(model, drive.constant_cues(at, every * SEARCH_STATES), keep_states=True)
+    starts = list(zip(run.end.numpy()[:2], at[:2], strict=True))
+    starts += [
+        (x, cue) for states, cue in zip(run.states, at, strict=True) for x in states[::every]
+    ]
+    branches, n_reached = [], 0
     for x, cue in starts:
-        x = equilibrium(flow, x, cue)
-        if x is None:
+        try:
+            x = newton(flow, x, cue, max_steps=30)
+        except NotConverged:
             continue
         n_reached += 1
-        if not any(holds(branch, flow, x, cue) for branch in branches):
-            branches.append(whole_branch(flow, x, cue, own["cues"], own["step"], scale))
-    return branches, len(starts), n_reached
+        if not holds(flow, branches, x, cue):
+            branches.append(whole_branch(flow, x, cue, cues, STEP, scale))
+    searched = {"Newton starts": len(starts), "that reached an equilibrium": n_reached}
+    return branches, searched
 
 
-def equilibria_at(model, branches, cue):
-    """Equilibria of a float64 network at a cue: [(x (N,), whether a run in steps of dt stays)]."""
-    flow, found = network_flow(model), []
-    for branch in branches:
-        for i in np.flatnonzero(np.diff(np.sign(branch.p - cue))):
-            share = (cue - branch.p[i]) / (branch.p[i + 1] - branch.p[i])
-            x = equilibrium(flow, branch.x[i] + share * (branch.x[i + 1] - branch.x[i]), cue)
-            if x is not None:
-                growth = euler_growth(model.dt)(eigenvalues(flow.jacobian(x, cue)))
-                found.append((x, bool(growth.max() < 0)))
-    return found
+def next_to_onset(model, fold: float, state) -> list[Cycle | None]:
+    """The cycles of a float64 network just above a fold, at ONSET_DISTANCES, from a state (N,)."""
+    start = state.to(model.w_hh).expand(len(ONSET_DISTANCES), -1)
+    return settled_cycles(model, fold + ONSET_DISTANCES, start, ONSET_SECONDS)[0]
 
 
-def drive_cues(model, cues, states, seconds, ramp=0.0, ramp_from=0.0, keep=0.0):
-    """Noise-free copies at cues (B,), from states (B, N) on, without clicks.
+def circle_at(model, curves, fold) -> Circle | None:
+    """The ways out of the saddle of a float64 network just below a fold, a `Bifurcation`."""
+    flow, cue, n_steps = network_flow(model), fold.p - BELOW, round(1.0 / model.dt)
 
-    The cue goes from ramp_from (a number) to its value in `ramp` [s], then stays for `seconds`,
-    then for `keep` [s]. Returns the outputs of the last (T, B), and the states at its end (B, N).
+    def advance(x, cue):
+        run = drive.run(model, drive.constant_cues([cue], n_steps), state=torch.tensor(x)[None])
+        return run.outputs[0], run.end[0].numpy()
+
+    return circle_below(flow, equilibria_at(flow, curves, cue), fold.x, cue, advance)
+
+
+def solve(
+    model, cues: tuple[float, float], n_cycles: int, beat_cue: float
+) -> tuple[Diagram, list, dict[str, int]]:
+    """The `Diagram` of a network between two cues, z its output, and how it was searched.
+
+    It is that of the network as it is driven, an Euler map. Returns also the bifurcations in steps
+    of FINE_DT, as `Diagram.points`, and {name: number} of Newton's starts.
     """
-    step = stepper(model)
-    cues = torch.as_tensor(np.asarray(cues)).to(model.w_hh)
-    n_ramp, n_wait, n_keep = (round(s / model.dt) for s in (ramp, seconds, keep))
-    outputs = cues.new_empty(n_keep, len(cues))
-    for t in range(n_ramp + n_wait + n_keep):
-        part = min((t + 1) / n_ramp, 1.0) if n_ramp else 1.0
-        output, states = step(ramp_from + part * (cues - ramp_from), states)
-        if t >= n_ramp + n_wait:
-            outputs[t - n_ramp - n_wait] = output
-    return outputs.cpu().numpy(), states
+    exact = in_double(model)
+    branches, searched = find_branches(exact, cues)
+    flow = network_flow(exact)
 
+    def with_z(branch, dt):
+        found = bifurcations(flow, branch, euler_growth(dt))
+        return [(q, float(outputs_of(exact, q.x[None])[0])) for q in found]
 
-def find_cycles(model, cues, own):
-    """The cycle of the network, led from beat_cue to each of cues (B,).
+    def z(x):
+        return outputs_of(exact, x)
 
-    own: the config's section bifurcation. Returns {cue: `find_cycle`} and {cue: state (N,)}.
-    """
-    beat, settle = own["beat_cue"], own["settle_seconds"]
-    start = drive_cues(model, [beat], model.initial_state(1), settle)[1]
-    outputs, states = drive_cues(
-        model, cues, start.expand(len(cues), -1), settle,
-        own["ramp_seconds"], beat, own["keep_seconds"],
-    )  # fmt: skip
-    found = [find_cycle(output, model.dt, own["min_height"]) for output in outputs.T]
-    return dict(zip(cues, found, strict=True)), dict(zip(cues, states, strict=True))
-
-
-def edges(found):
-    """Neighbouring cues of `find_cycles` of which one has a cycle and the other has none."""
-    cues = sorted(found)
-    pairs = zip(cues[:-1], cues[1:], strict=True)
-    return [(a, b) for a, b in pairs if (found[a] is None) != (found[b] is None)]
-
-
-def small_cycles(model, points, own):
-    """Cycles next to an equilibrium: [(cue, x (N,))] -> rows (S, 4): cue, low, high, period [s].
-
-    Each copy starts from its equilibrium, displaced by 1e-3 in a random direction.
-    """
-    cues = np.array([cue for cue, _ in points])
-    states = torch.from_numpy(np.array([x for _, x in points])).to(model.w_hh)
-    noise = torch.randn(states.shape, generator=torch.Generator().manual_seed(0))
-    states = states + 1e-3 * noise.to(states)
-    seconds = own["small_seconds"]
-    outputs, _ = drive_cues(model, cues, states, seconds, keep=own["keep_seconds"])
-    found = [find_cycle(output, model.dt, own["small_height"]) for output in outputs.T]
-    rows = [[cue, *cycle] for cue, cycle in zip(cues, found, strict=True) if cycle]
-    return np.array(rows).reshape(-1, 4)
-
-
-def periods_near(model, fold, state, own):
-    """Periods at cues just above a fold (M, 2): distance, period [s]; from `state` (N,) on.
-
-    A copy is driven until its output has risen twice through the middle, after it has once.
-    """
-    distances = np.geomspace(*own["onset_distances"], own["n_distances"])
-    states = state.to(model.w_hh).expand(len(distances), -1)
-    waiting, outputs, rows = np.arange(len(distances)), [[] for _ in distances], []
-    for _ in range(round(own["onset_seconds"])):
-        output, states = drive_cues(model, fold + distances[waiting], states, 0.0, keep=1.0)
-        going = []
-        for j, i in enumerate(waiting):
-            outputs[i].append(output[:, j])
-            cycle = find_cycle(np.concatenate(outputs[i]), model.dt, own["min_height"])
-            if cycle is None:
-                going.append(j)
-            else:
-                rows.append((distances[i], cycle[2]))
-        waiting, states = waiting[going], states[going]
-        if len(waiting) == 0:
-            break
-    return np.array(sorted(rows)).reshape(-1, 2)
-
-
-def find_cycle(output, dt, min_height):
-    """Lowest and highest value and period [s] of a cycle in an output (T,); None if there is none.
-
-    A round lasts from one rise through the middle to the next. There must be two; the last must be
-    min_height high, and no lower than 0.98 of the one half-way. All is read off those in between.
-    """
-    above = output > (output.min() + output.max()) / 2
-    rises = np.flatnonzero(above[1:] & ~above[:-1])
-    if len(rises) < 3:
-        return None
-    heights = [np.ptp(output[a : b + 1]) for a, b in zip(rises[:-1], rises[1:], strict=True)]
-    half = (len(heights) - 1) // 2
-    if heights[-1] < max(min_height, 0.98 * heights[half]):
-        return None
-    kept = output[rises[half] : rises[-1] + 2]
-    level = (kept.min() + kept.max()) / 2
-    ups = np.flatnonzero((kept[1:] > level) & (kept[:-1] <= level))
-    times = (ups + (level - kept[ups]) / (kept[ups + 1] - kept[ups])) * dt
-    if len(times) < 2:
-        return None
-    return float(kept.min()), float(kept.max()), float((times[-1] - times[0]) / (len(times) - 1))
+    own = [with_z(branch, model.dt) for branch in branches]
+    curves = [
+        curve_of(branch, z, [q for q, _ in found], euler_growth(model.dt))
+        for branch, found in zip(branches, own, strict=True)
+    ]
+    points, fine = sum(own, []), sum((with_z(branch, FINE_DT) for branch in branches), [])
+    cycles, silent, states = find_cycles(model, beat_cue, cues, n_cycles)
+    onset, circle, ends = np.empty((0, 2)), None, []
+    if cycles:
+        ends = [find_end(model.dt, cycles, silent, points)]
+        ends += filter(None, [fine_end(model, cycles, silent, states, fine)])
+        folds = [q for q, _ in points if q.kind == "fold" and q.p < cycles[0].cue]
+        if folds:
+            fold = max(folds, key=lambda q: q.p)
+            near = next_to_onset(exact, fold.p, states[cycles[0].cue])
+            onset = np.array([[c.cue - fold.p, c.period] for c in near if c]).reshape(-1, 2)
+            if near[0]:  # where there was none between the fold and the first, it was too slow
+                silent = [c for c in silent if not fold.p < c < cycles[0].cue]
+        if fold := fold_at_onset(points, cycles, silent):
+            circle = circle_at(exact, curves, fold)
+    return Diagram(curves, points, cycles, silent, onset, circle, ends), fine, searched

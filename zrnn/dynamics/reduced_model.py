@@ -11,8 +11,16 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.special import expit
 
-from zrnn.dynamics.branches import Flow, bifurcations, holds, newton, whole_branch
-from zrnn.dynamics.diagram import Diagram, curve
+from zrnn.dynamics.branches import (
+    Flow,
+    bifurcations,
+    equilibria_at,
+    holds,
+    newton,
+    whole_branch,
+)
+from zrnn.dynamics.circle import circle_below
+from zrnn.dynamics.diagram import Cycle, Diagram, curve_of, find_end
 
 W = np.array([[8.949, -7.4, -2.952], [9.123, -7.386, -3.072], [8.935, -4.0, -1.0]])  # [post, pre]
 W_IN = np.array([0.048, 0.055, 0.068])
@@ -26,6 +34,12 @@ SETTLE_SECONDS = 3.0  # long enough to come to rest
 MAX_SECONDS = 100.0  # a few cycles take no longer, even next to the onset
 FINER = 10  # points of a cycle for each step of the solver
 START = np.array([0.075, 0.075, -0.01])
+CUES = (-2.0, 2.0)  # range of the equilibria
+STEP = 0.02  # longest step along a branch, in units of the cue
+N_CYCLES = 40  # cues between the onset and the Hopf point at which the cycle is found
+ONSET_DISTANCES = np.geomspace(1e-6, 0.1, 26)  # cues above the onset: how the period grows there
+BEYOND = (0.001, 0.01, 0.1)  # a cycle is looked for so far below the onset and above the Hopf point
+BELOW = 1e-4  # so far below the onset the ways out of the saddle are followed
 
 
 def rates(s):
@@ -80,22 +94,32 @@ def limit_cycle(cue, section, start=START, tolerance=1e-5, returns=5, rounds=40)
     return None
 
 
-def diagram(own):
-    """The `Diagram` of the model, z its third variable, and its cycles at own's cycle_cues.
+def advance(s, cue):
+    """One second of a run from s (3,) at a cue: z (T,) on the way, state (3,) at its end."""
+    once = simulate(cue, 1.0, s)
+    return once.y[2], once.y[:, -1]
 
-    own: the config's section fig3. Returns the diagram and {cue: (period [s], states (T, 3))}.
-    The equilibria are followed from where START runs to at the two ends of own["cues"].
+
+def find_equilibria():
+    """Branches from where START runs to at both ends of CUES, and their bifurcations, a list each.
+
+    Raises ValueError unless there is one fold (the onset) and one Hopf point.
     """
-    branches, found = [], []
-    for cue in own["cues"]:
+    branches = []
+    for cue in CUES:
         x = newton(FLOW, simulate(cue, SETTLE_SECONDS).y[:, -1], cue)
-        if not any(holds(branch, FLOW, x, cue) for branch in branches):
-            branches.append(whole_branch(FLOW, x, cue, own["cues"], own["step"], SCALE))
-            found.append(bifurcations(FLOW, branches[-1]))
-    points = [q for own_points in found for q in own_points]
-    (onset,) = [q.p for q in points if q.kind == "fold"]
-    (hopf,) = [q for q in points if q.kind == "Hopf"]
-    (inner,) = [b for b in branches if np.ptp(b.p) == np.ptp(own["cues"])]  # inside the cycle
+        if not holds(FLOW, branches, x, cue):
+            branches.append(whole_branch(FLOW, x, cue, CUES, STEP, SCALE))
+    return branches, [bifurcations(FLOW, branch) for branch in branches]
+
+
+def solve(cycle_cues) -> tuple[Diagram, dict[float, tuple[float, np.ndarray]]]:
+    """The `Diagram` of the model, z its third variable; {cue: (period [s], states (T, 3))}."""
+    branches, found = find_equilibria()
+    points = [(q, float(q.x[2])) for own in found for q in own]
+    (onset,) = [q for q, _ in points if q.kind == "fold"]
+    (hopf,) = [q for q, _ in points if q.kind == "Hopf"]
+    (inner,) = [b for b in branches if np.ptp(b.p) == np.ptp(CUES)]  # inside the cycle
     inner_x = np.unique(np.column_stack([inner.p, inner.x[:, 0]]), axis=0).T
 
     def cycle(cue, start):
@@ -110,24 +134,25 @@ def diagram(own):
                 found[cue], start = result, result[1][-1]
         return found
 
-    distances = np.geomspace(*own["onset_distances"], own["n_distances"])
-    near = cycles(onset + distances)
-    dense = np.linspace(1, 0, own["n_cycles"], endpoint=False)[::-1] ** 2  # towards the Hopf point
-    far = cycles((hopf.p - (hopf.p - onset - distances[-1]) * dense)[::-1])
-    beyond = [onset - d for d in own["beyond"]], [hopf.p + d for d in own["beyond"]]
-    ends = near[onset + distances[0]][1][-1], far[max(far)][1][-1]
-    tried = [(cue, end) for cues, end in zip(beyond, ends, strict=True) for cue in cues]
-    silent = [cue for cue, end in tried if cycle(cue, end) is None]
-    rows = [
-        [cue, path[:, 2].min(), path[:, 2].max(), period]
+    near = cycles(onset.p + ONSET_DISTANCES)
+    dense = np.linspace(1, 0, N_CYCLES, endpoint=False)[::-1] ** 2  # towards the Hopf point
+    far = cycles((hopf.p - (hopf.p - onset.p - ONSET_DISTANCES[-1]) * dense)[::-1])
+    beyond = [(onset.p - d, near[min(near)]) for d in BEYOND]
+    beyond += [(hopf.p + d, far[max(far)]) for d in BEYOND]
+    silent = [cue for cue, (_, path) in beyond if cycle(cue, path[-1]) is None]
+    seen = [
+        Cycle(cue, path[:, 2].min(), path[:, 2].max(), period)
         for cue, (period, path) in sorted({**near, **far}.items())
     ]
-    rows.append([hopf.p, hopf.x[2], hopf.x[2], 1 / hopf.frequency])
+    seen.append(Cycle(hopf.p, hopf.x[2], hopf.x[2], 1 / hopf.frequency))
+    curves = [curve_of(b, lambda x: x[:, 2], q) for b, q in zip(branches, found, strict=True)]
+    below = onset.p - BELOW
     return Diagram(
-        [curve(b, lambda x: x[:, 2], q) for b, q in zip(branches, found, strict=True)],
-        [(q, float(q.x[2])) for q in points],
-        np.array(rows),
+        curves,
+        points,
+        seen,
         silent,
-        np.array([[cue - onset, period] for cue, (period, _) in near.items()]),
-        np.empty((0, 4)),
-    ), cycles(own["cycle_cues"])
+        np.array([[cue - onset.p, period] for cue, (period, _) in near.items()]),
+        circle_below(FLOW, equilibria_at(FLOW, curves, below), onset.x, below, advance),
+        [find_end(0.0, seen, silent, points)],
+    ), cycles(cycle_cues)

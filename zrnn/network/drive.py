@@ -36,8 +36,8 @@ def driving_inputs(periods, seconds, dt, task, click_seconds=0.0, onset=0.05) ->
 
 
 def constant_cues(cues, n_steps: int) -> Tensor:
-    """Inputs (B, T, 2) that hold the cues (B,) from the first step on, without clicks."""
-    cues = torch.as_tensor(np.asarray(cues), dtype=torch.float32)
+    """Inputs (B, T, 2), float64, that hold the cues (B,) from the first step on, no clicks."""
+    cues = torch.as_tensor(np.asarray(cues, dtype=float))
     return torch.stack([torch.zeros_like(cues), cues], 1)[:, None].expand(-1, n_steps, -1)
 
 

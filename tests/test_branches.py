@@ -1,9 +1,12 @@
-"""Equilibria, folds and Hopf points where the answer is known; the reduced model."""
+"""Equilibria, bifurcations and invariant circles that are known; the reduced model."""
+
+import dataclasses
 
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
 
-from zrnn.dynamics import branches, diagram, reduced_model
+from zrnn.dynamics import branches, circle, diagram, reduced_model
 from zrnn.dynamics.branches import Flow
 
 RNG = np.random.default_rng(0)
@@ -37,8 +40,8 @@ def test_linear_flow_has_one_straight_branch_without_bifurcations():
         np.sort_complex(branch.eigenvalues[5]), np.sort_complex(np.linalg.eigvals(matrix))
     )
     assert branches.bifurcations(flow, branch) == []
-    assert branches.holds(branch, flow, branch.x[7], branch.p[7])
-    assert not branches.holds(branch, flow, branch.x[7] + 1, branch.p[7])
+    assert branches.holds(flow, [branch], branch.x[7], branch.p[7])
+    assert not branches.holds(flow, [branch], branch.x[7] + 1, branch.p[7])
 
 
 def test_fold_of_the_saddle_node_normal_form():
@@ -66,7 +69,7 @@ def test_a_sharp_corner_is_a_fold():
 
 def test_a_transcritical_point_is_no_fold():
     flow = one_variable(lambda x, p: (p - x) * (x + 0.2), lambda x, p: p - 2 * x - 0.2)
-    flow = flow._replace(by_parameter=lambda x, p: x + 0.2)
+    flow = dataclasses.replace(flow, by_parameter=lambda x, p: x + 0.2)
     branch = branches.whole_branch(flow, np.array([-1.0]), -1.0, (-1, 1), 0.03, 1.0)
     (point,) = branches.bifurcations(flow, branch)
     assert point.kind == "branch point" and abs(point.p + 0.2) < 1e-6
@@ -177,8 +180,8 @@ def test_jacobian_of_the_reduced_model():
 def test_limit_cycle_of_the_reduced_model_against_a_long_run():
     period, cycle = reduced_model.limit_cycle(0.5, 0.01)
     np.testing.assert_allclose(cycle[0], cycle[-1], atol=1e-5)
-    t = np.arange(0, 20, 1e-3)
-    x = reduced_model.simulate(0.5, 20.0, t_eval=t).y[0, 10_000:] > 0.01
+    t = np.arange(0, 8, 1e-3)
+    x = reduced_model.simulate(0.5, 8.0, t_eval=t).y[0, 4000:] > 0.01
     rises = np.flatnonzero(x[1:] & ~x[:-1])
     assert period == pytest.approx(np.diff(rises).mean() * 1e-3, rel=1e-3)
     assert reduced_model.limit_cycle(1.8, 0.0) is None
@@ -197,9 +200,69 @@ def test_equilibria_at_a_cue_have_their_class_right_up_to_the_bifurcation():
     flow = one_variable(lambda x, p: p + x**2, lambda x, p: 2 * x)
     branch = branches.whole_branch(flow, np.array([-1.0]), -1.0, (-1, 1), 0.05, 1.0)
     found = branches.bifurcations(flow, branch)
-    curves = [diagram.curve(branch, lambda x: x[:, 0], found)]
+    curves = [diagram.curve_of(branch, lambda x: x[:, 0], found)]
     for p in (-0.25, -1e-9):
-        low, high = diagram.equilibria_at(curves, p)
+        low, high = diagram.classes_at(curves, p)
         assert low == (pytest.approx(-np.sqrt(-p), abs=1e-2), "stable node")
         assert high == (pytest.approx(np.sqrt(-p), abs=1e-2), "saddle")
-    assert diagram.equilibria_at(curves, 0.1) == []
+        both = np.sort(np.ravel(branches.equilibria_at(flow, curves, p)))
+        np.testing.assert_allclose(both, [-np.sqrt(-p), np.sqrt(-p)], atol=1e-7)
+    assert diagram.classes_at(curves, 0.1) == [] == branches.equilibria_at(flow, curves, 0.1)
+
+
+def planar_flow(around, slope):
+    """dr/dt = r (1 - r^2), dphi/dt = p + around(phi), in x = r cos(phi), y = r sin(phi)."""
+
+    def f(x, p):
+        turn = p + around(np.arctan2(x[1], x[0]))
+        return (1 - x @ x) * x + turn * np.array([-x[1], x[0]])
+
+    def jacobian(x, p):
+        turn, square = p + around(np.arctan2(x[1], x[0])), x @ x
+        by_x = slope(np.arctan2(x[1], x[0])) * np.array([-x[1], x[0]]) / square
+        own = (1 - square) * np.eye(2) - 2 * np.outer(x, x)
+        return own + turn * np.array([[0, -1], [1, 0]]) + np.outer([-x[1], x[0]], by_x)
+
+    return Flow(f, jacobian, lambda x, p: np.array([-x[1], x[0]]))
+
+
+def ways_below_a_fold(flow, equilibria, fold, p):
+    def advance(x, p):
+        run = solve_ivp(lambda t, x: flow.f(x, p), (0, 5), x, rtol=1e-8, atol=1e-10)
+        return run.y[0], run.y[:, -1]
+
+    for x in equilibria:
+        np.testing.assert_allclose(flow.f(x, p), 0, atol=1e-9)
+    return circle.circle_below(flow, equilibria, fold, p, advance)
+
+
+def on_circle(*angles):
+    return [np.array([np.cos(angle), np.sin(angle)]) for angle in angles]
+
+
+def test_a_saddle_and_a_node_on_an_invariant_circle():
+    flow = planar_flow(lambda phi: 1 - np.cos(phi), np.sin)
+    p = -0.01
+    angle = np.arccos(1 + p)  # saddle at +angle, node at -angle, which meet at p = 0
+    equilibria = on_circle(angle, -angle)
+    found = ways_below_a_fold(flow, equilibria, np.array([1.0, 0.0]), p)
+    assert found.closes and found.ends == (0, 0)
+    # one way leads back to the node at once, the other all the way round
+    assert sorted(z.min() for z in found.z) == pytest.approx([-1, np.cos(angle)], abs=1e-2)
+
+
+def test_a_saddle_between_two_nodes_is_on_no_invariant_circle():
+    flow = planar_flow(lambda phi: 1 - np.cos(2 * phi), lambda phi: 2 * np.sin(2 * phi))
+    p = -0.01
+    angle = np.arccos(1 + p) / 2
+    equilibria = on_circle(angle, -angle, np.pi + angle, np.pi - angle)
+    found = ways_below_a_fold(flow, equilibria, np.array([1.0, 0.0]), p)
+    assert not found.closes and set(found.ends) == {0, 1}
+
+
+def test_a_way_that_does_not_rest_closes_no_circle(monkeypatch):
+    monkeypatch.setattr(circle, "MAX_STRETCHES", 10)
+    flow = one_variable(lambda x, p: p + min(x**2, 1), lambda x, p: 2 * x * (x**2 < 1))
+    fold = np.zeros(1)
+    found = ways_below_a_fold(flow, [np.array([-0.5]), np.array([0.5])], fold, -0.25)
+    assert not found.closes and set(found.ends) == {0, None}
