@@ -95,6 +95,7 @@ class Model(Section):
     tau: Number = key(0.01, "[s] membrane time constant", ge=1e-6, le=10)
     dt: Number = key(0.001, "[s] integration step", ge=1e-6, le=10)
     sigma_rec: Number = key(0.01, "SD of the recurrent noise (ZemlianovaRNN only)", ge=0)
+    vanilla_sigma_rec: Number = key(0.0, "the same for the vanilla RNN", ge=0)
     sigma_input: Number = key(
         0.01, "SD of the input noise, in training only (ZemlianovaRNN only)", ge=0
     )
@@ -122,10 +123,10 @@ class Training(Section):
     dt: Annotated[Seconds | None, BeforeValidator(_or_null)] = key(
         None, "[s] step of the descent; null: tau, or less to divide a click"
     )
-    epochs: Whole = key(1000, "updates; every update draws a fresh batch", ge=1, le=10_000_000)
+    epochs: Whole = key(1100, "updates of the descent; every one draws a fresh batch", ge=1, le=10_000_000)
     batch_size: Whole = key(14, "trials in a batch", ge=1, le=100_000)
     learning_rate: Number = key(1e-3, "of Adam", gt=0)
-    final_rate: Number = key(0.1, "share of it at the last update (cosine decay)", ge=0, le=1)
+    final_rate: Number = key(0.06, "share of it at the last update (cosine decay)", ge=0, le=1)
     noise_scale: Number = key(1.0, "recurrent noise at first, times model.sigma_rec", ge=0)
     final_noise_scale: Number = key(2.0, "the same at the last update", ge=0)
     trial_seconds: Seconds = key(2.0, "[s] length of a trial")
