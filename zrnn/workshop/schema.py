@@ -123,7 +123,9 @@ class Training(Section):
     dt: Annotated[Seconds | None, BeforeValidator(_or_null)] = key(
         None, "[s] step of the descent; null: tau, or less to divide a click"
     )
-    epochs: Whole = key(1100, "updates of the descent; every one draws a fresh batch", ge=1, le=10_000_000)
+    epochs: Whole = key(
+        1100, "updates of the descent; every one draws a fresh batch", ge=1, le=10_000_000
+    )
     batch_size: Whole = key(14, "trials in a batch", ge=1, le=100_000)
     learning_rate: Number = key(1e-3, "of Adam", gt=0)
     final_rate: Number = key(0.06, "share of it at the last update (cosine decay)", ge=0, le=1)
