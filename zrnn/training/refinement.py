@@ -36,9 +36,8 @@ SETTLE_FIRST = 2.0  # [s] from rest onto the cycles, the first half with clicks
 MAX_STEPS = 100  # of Newton's method, in all
 SETTLE_SECONDS = 0.5  # from where the last cycles were left onto the cycles of the new weights
 N_CYCLES = 3.1  # of the longest period, are measured
-CALIBRATION_ROUNDS = 3
 MAX_CALIBRATION_STEPS = 4  # of Newton's method in each
-NOISY_SECONDS = 20.0  # of each run with noise
+NOISY_SECONDS = 10.0, 20.0  # of the runs with noise, in each round of the calibration
 NOISY_RUNS = 12  # at the longest period; fewer, in proportion, at shorter ones: as many taps
 SHIFT_DEGREE = 5  # of the polynomial in log period that smooths the shifts
 
@@ -153,7 +152,7 @@ def refine(model, periods, task, final_dt) -> Iterator[Step]:
     raise LostBeat(f"no end at dt {1000 * model.dt:.3g} ms: a period is off by {worst:.1%}")
 
 
-def noise_shift(model, cues, periods, state, noise) -> np.ndarray:
+def noise_shift(model, cues, periods, state, noise, seconds) -> np.ndarray:
     """log(mean ITI under recurrent noise / noise-free period) at each cue, (B,).
 
     periods (B,) [s]: noise-free; state (B, N): on the cycles; noise: a generator. Each run comes
@@ -162,7 +161,7 @@ def noise_shift(model, cues, periods, state, noise) -> np.ndarray:
     n_runs = np.ceil(NOISY_RUNS / 2 * periods / periods.max()).astype(int)
     rows = np.repeat(np.arange(len(cues)), n_runs)
     rows = np.concatenate([rows, rows])  # the second half is mirrored
-    inputs = drive.constant_cues(cues[rows], round(NOISY_SECONDS / model.dt))
+    inputs = drive.constant_cues(cues[rows], round(seconds / model.dt))
     outputs = drive.run(model, inputs, noise, state[rows], mirrored=True).outputs
     taps = [find_taps(output, model.dt) for output in outputs]
     spans, counts = np.zeros(len(cues)), np.zeros(len(cues))
@@ -177,22 +176,20 @@ def calibrate(model, periods, task, noise) -> Iterator[Step]:
 
     Noise makes the beat slower by a share that is smooth in the tempo: it is measured, smoothed by
     a polynomial in the log period, and taken off the periods that Newton's method aims at. The
-    share changes with the weights, so this comes again until nothing is left to mend. Yields after
-    each measurement and each step. Raises LostBeat.
+    share changes with the weights, so all of it comes twice. Yields after each measurement and
+    each step. Raises LostBeat.
     """
     targets = targets_of(periods)
     cues, reach, degree = task.cue_constant / targets, 1.0, min(SHIFT_DEGREE, len(set(periods)) - 1)
     cycles, errors = look(model, cues, targets, onto_the_cycles(model, targets, task))
-    for _ in range(CALIBRATION_ROUNDS):
-        shifts = noise_shift(model, cues, cycles.period, cycles.end, noise)
+    for seconds in NOISY_SECONDS:
+        shifts = noise_shift(model, cues, cycles.period, cycles.end, noise, seconds)
         if np.isnan(shifts).any():
             raise LostBeat(
                 f"under noise the beat is lost at cue {cues[np.isnan(shifts).argmax()]:.3g}"
             )
         shift = np.polyval(np.polyfit(np.log(targets), shifts, degree), np.log(targets))
         yield Step(model.dt, errors + shift)
-        if np.abs(errors + shift).max() < REACHED:
-            return
         for _ in range(MAX_CALIBRATION_STEPS):
             cycles, errors, reach = mend(model, cues, targets, cycles, errors, reach, shift)
             yield Step(model.dt, errors + shift)
