@@ -62,6 +62,18 @@ def test_refinement_and_calibration_give_every_cue_its_period(model):
     np.testing.assert_allclose(np.reshape(itis, (2, 8)).mean(axis=1), PERIODS, rtol=0.005)
 
 
+def test_where_no_step_helps_a_network_that_beats_is_kept(model, monkeypatch):
+    monkeypatch.setattr(refinement, "newton_step", lambda *_: None)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    (step,) = refinement.refine(model, PERIODS, TASK, model.dt)
+    assert step.worst > 0.05
+    noise = torch.Generator().manual_seed(0)
+    assert len(list(refinement.calibrate(model, PERIODS, TASK, noise))) == 2  # a look a round
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    with pytest.raises(refinement.LostBeat, match="no step helps"):  # half way
+        list(refinement.refine(model, PERIODS, TASK, model.dt / 2))
+
+
 def test_a_network_without_a_cycle_is_refused(model):
     with torch.no_grad():
         model.w_hh.mul_(0.1)

@@ -125,7 +125,8 @@ def refine(model, periods, task, final_dt) -> Iterator[Step]:
     """Carry the network from model.dt to final_dt [s], keeping a period at each of many cues.
 
     A shorter dt is tried as soon as all periods are near enough, as much shorter as they bear;
-    then Newton steps follow. Yields after each. Raises LostBeat.
+    then Newton steps follow. Yields after each; ends at final_dt where all periods are right, or
+    where no step helps any more. Raises LostBeat.
     """
     targets = targets_of(periods)
     cues, rung, reach = task.cue_constant / targets, RUNG, 1.0
@@ -138,7 +139,12 @@ def refine(model, periods, task, final_dt) -> Iterator[Step]:
         if at_end and worst < REACHED:
             return
         if at_end or np.abs(residuals(errors, cycles)).max() > NEXT_RUNG:
-            cycles, errors, reach = mend(model, cues, targets, cycles, errors, reach)
+            try:
+                cycles, errors, reach = mend(model, cues, targets, cycles, errors, reach)
+            except LostBeat:
+                if at_end:  # every beat is there; how far off it is, is for the verdict to say
+                    return
+                raise
             continue
         before = model.dt
         model.dt = max(before * rung, final_dt)
@@ -178,7 +184,7 @@ def calibrate(model, periods, task, noise) -> Iterator[Step]:
     Noise makes the beat slower by a share that is smooth in the tempo and hardly changes with small
     steps of the weights: it is measured, averaged over the rounds, smoothed by a polynomial in the
     log period, and taken off the periods that Newton's method aims at. Yields after each look.
-    Raises LostBeat.
+    A round ends where no step helps any more. Raises LostBeat.
     """
     targets = targets_of(periods)
     cues, shifts = task.cue_constant / targets, []
@@ -196,4 +202,7 @@ def calibrate(model, periods, task, noise) -> Iterator[Step]:
             yield seen
             if seen.worst < REACHED:
                 break
-            cycles, errors, reach = mend(model, cues, targets, cycles, errors, reach, shift)
+            try:
+                cycles, errors, reach = mend(model, cues, targets, cycles, errors, reach, shift)
+            except LostBeat:  # as near as it gets, and still a beat
+                break
