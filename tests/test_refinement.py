@@ -11,12 +11,12 @@ from zrnn.training import refinement
 from zrnn.workshop.configuration import load
 
 TASK = load(flags={"task.cue_constant": 0.04}).task
-PERIODS = [0.08, 0.1]
+PERIODS = [0.084, 0.09]
 
 
 @pytest.fixture
 def model(make_oscillator, monkeypatch):
-    """An oscillator of four E and four I units whose period, 0.09 s, hardly knows the cue."""
+    """An oscillator of four E and four I units whose period, 0.086 s, hardly knows the cue."""
     monkeypatch.setattr(refinement, "N_CUES", 4)
     monkeypatch.setattr(refinement, "NOISY_SECONDS", 4.0)
     model = make_oscillator("ZemlianovaRNN")
@@ -36,9 +36,9 @@ def worst_of(model):
 
 def test_a_step_lowers_the_error_and_keeps_dales_law(model):
     targets, cues, cycles, errors = worst_of(model)
-    assert 0.05 < np.abs(errors).max() < 0.25
+    assert 0.02 < np.abs(errors).max() < 0.25
     _, after, _ = refinement.mend(model, cues, targets, cycles, errors, 1.0)
-    assert np.abs(after).max() < np.abs(errors).max() - 0.01
+    assert np.abs(after).max() < np.abs(errors).max() - 0.005
     w = model.effective_w_hh().detach()
     assert (w[:, :20] >= 0).all() and (w[:, 20:] <= 0).all() and (w.diagonal() == 0).all()
 
@@ -47,11 +47,11 @@ def test_refinement_and_calibration_give_every_cue_its_period(model):
     model.dt = 0.002
     steps = list(refinement.refine(model, PERIODS, TASK, 0.001))
     assert steps[0].dt == 0.002 and steps[-1].dt == model.dt == 0.001
-    assert steps[0].worst > 0.05 and steps[-1].worst < refinement.REACHED
-    middle = np.array([0.09])  # a period that no step has seen
+    assert steps[0].worst > 0.02 and steps[-1].worst < refinement.REACHED
+    middle = np.array([0.087])  # a period that no step has seen
     state = refinement.onto_the_cycles(model, middle, TASK)
     found = find_cycles(model, TASK.cue_constant / middle, state, 0.5, 0.5)
-    assert found.period[0] == pytest.approx(0.09, rel=0.01)
+    assert found.period[0] == pytest.approx(0.087, rel=0.01)
 
     noise = torch.Generator().manual_seed(0)
     with model.at(noise_scale=10.0):
@@ -63,12 +63,15 @@ def test_refinement_and_calibration_give_every_cue_its_period(model):
 
 
 def test_where_no_step_helps_a_network_that_beats_is_kept(model, monkeypatch):
-    monkeypatch.setattr(refinement, "newton_step", lambda *_: None)
+    def mend(*args):
+        raise refinement.LostBeat("no step helps")
+
+    monkeypatch.setattr(refinement, "mend", mend)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     (step,) = refinement.refine(model, PERIODS, TASK, model.dt)
     assert step.worst > 0.05
-    noise = torch.Generator().manual_seed(0)
-    assert len(list(refinement.calibrate(model, PERIODS, TASK, noise))) == 2  # a look a round
+    looks = list(refinement.calibrate(model, PERIODS, TASK, torch.Generator().manual_seed(0)))
+    assert len(looks) == refinement.CALIBRATION_ROUNDS
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     with pytest.raises(refinement.LostBeat, match="no step helps"):  # half way
         list(refinement.refine(model, PERIODS, TASK, model.dt / 2))

@@ -36,7 +36,7 @@ SETTLE_FIRST = 2.0  # [s] from rest onto the cycles, the first half with clicks
 MAX_STEPS = 100  # of Newton's method, in all
 SETTLE_SECONDS = 0.5  # from where the last cycles were left onto the cycles of the new weights
 N_CYCLES = 3.1  # of the longest period, are measured
-CALIBRATION_ROUNDS = 2
+CALIBRATION_ROUNDS = 3
 MAX_CALIBRATION_STEPS = 4  # of Newton's method in each
 NOISY_SECONDS = 20.0  # of each run with noise
 NOISY_RUNS = 12  # at the longest period; fewer, in proportion, at shorter ones: as many taps
@@ -181,28 +181,29 @@ def noise_shift(model, cues, periods, state, noise) -> np.ndarray:
 def calibrate(model, periods, task, noise) -> Iterator[Step]:
     """Make the mean ITIs under recurrent noise what the cues ask for; noise: a generator.
 
-    Noise makes the beat slower by a share that is smooth in the tempo and hardly changes with small
-    steps of the weights: it is measured, averaged over the rounds, smoothed by a polynomial in the
-    log period, and taken off the periods that Newton's method aims at. Yields after each look.
-    A round ends where no step helps any more. Raises LostBeat.
+    Noise makes the beat slower by a share that is smooth in the tempo: it is measured, smoothed by
+    a polynomial in the log period, and taken off the periods that Newton's method aims at. The
+    share changes with the weights, so this comes again until nothing is left to mend. Yields after
+    each measurement and each step; a round ends where no step helps any more. Raises LostBeat.
     """
     targets = targets_of(periods)
-    cues, shifts = task.cue_constant / targets, []
+    cues, reach, degree = task.cue_constant / targets, 1.0, min(SHIFT_DEGREE, len(set(periods)) - 1)
     cycles, errors = look(model, cues, targets, onto_the_cycles(model, targets, task))
-    reach, degree = 1.0, min(SHIFT_DEGREE, len(set(periods)) - 1)
     for _ in range(CALIBRATION_ROUNDS):
-        shifts.append(noise_shift(model, cues, cycles.period, cycles.end, noise))
-        if np.isnan(shifts[-1]).any():
-            lost = cues[np.isnan(shifts[-1]).argmax()]
-            raise LostBeat(f"under noise the beat is lost at cue {lost:.3g}")
-        fit = np.polyfit(np.log(targets), np.mean(shifts, axis=0), degree)
-        shift = np.polyval(fit, np.log(targets))
+        shifts = noise_shift(model, cues, cycles.period, cycles.end, noise)
+        if np.isnan(shifts).any():
+            raise LostBeat(
+                f"under noise the beat is lost at cue {cues[np.isnan(shifts).argmax()]:.3g}"
+            )
+        shift = np.polyval(np.polyfit(np.log(targets), shifts, degree), np.log(targets))
+        yield Step(model.dt, errors + shift)
+        if np.abs(errors + shift).max() < REACHED:
+            return
         for _ in range(MAX_CALIBRATION_STEPS):
-            seen = Step(model.dt, errors + shift)
-            yield seen
-            if seen.worst < REACHED:
-                break
             try:
                 cycles, errors, reach = mend(model, cues, targets, cycles, errors, reach, shift)
             except LostBeat:  # as near as it gets, and still a beat
+                break
+            yield Step(model.dt, errors + shift)
+            if np.abs(errors + shift).max() < REACHED / 2:
                 break
