@@ -80,6 +80,21 @@ def test_calibration_makes_the_mean_itis_right(model, monkeypatch):
     np.testing.assert_allclose(np.reshape(itis, (2, 16)).mean(axis=1), PERIODS, rtol=0.004)
 
 
+def test_where_no_step_helps_a_network_that_beats_is_kept(model, monkeypatch):
+    def mend(*args):
+        raise refinement.LostBeat("no step helps")
+
+    monkeypatch.setattr(refinement, "mend", mend)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    (step,) = refinement.refine(model, PERIODS, TASK, model.dt)
+    assert step.worst > 0.05
+    looks = list(refinement.calibrate(model, PERIODS, TASK, torch.Generator().manual_seed(0)))
+    assert len(looks) == refinement.CALIBRATION_ROUNDS
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    with pytest.raises(refinement.LostBeat, match="no step helps"):  # half way
+        list(refinement.refine(model, PERIODS, TASK, model.dt / 2))
+
+
 def test_a_network_without_a_cycle_is_refused(model):
     with torch.no_grad():
         model.w_hh.mul_(0.5)

@@ -124,7 +124,8 @@ def refine(model, periods, task, final_dt) -> Iterator[Step]:
     """Carry the network from model.dt to final_dt [s], keeping a period at each of many cues.
 
     A shorter dt is tried as soon as all periods are near enough, as much shorter as they bear;
-    then Newton steps follow. Yields after each. Raises LostBeat.
+    then Newton steps follow. Yields after each; ends at final_dt where all periods are right, or
+    where no step helps any more. Raises LostBeat.
     """
     targets = targets_of(periods)
     cues, rung, reach = task.cue_constant / targets, RUNG, 1.0
@@ -137,7 +138,12 @@ def refine(model, periods, task, final_dt) -> Iterator[Step]:
         if at_end and worst < REACHED:
             return
         if at_end or np.abs(residuals(errors, cycles)).max() > NEXT_RUNG:
-            cycles, errors, reach = mend(model, cues, targets, cycles, errors, reach)
+            try:
+                cycles, errors, reach = mend(model, cues, targets, cycles, errors, reach)
+            except LostBeat:
+                if at_end:  # every beat is there; how far off it is, is for the verdict to say
+                    return
+                raise
             continue
         before = model.dt
         model.dt = max(before * rung, final_dt)
@@ -177,7 +183,7 @@ def calibrate(model, periods, task, noise) -> Iterator[Step]:
     Noise makes the beat slower by a share that is smooth in the tempo: it is measured, smoothed by
     a polynomial in the log period, and taken off the periods that Newton's method aims at. The
     share changes with the weights, so all of it comes twice. Yields after each measurement and
-    each step. Raises LostBeat.
+    each step; a round ends where no step helps any more. Raises LostBeat.
     """
     targets = targets_of(periods)
     cues, reach, degree = task.cue_constant / targets, 1.0, min(SHIFT_DEGREE, len(set(periods)) - 1)
@@ -191,7 +197,10 @@ def calibrate(model, periods, task, noise) -> Iterator[Step]:
         shift = np.polyval(np.polyfit(np.log(targets), shifts, degree), np.log(targets))
         yield Step(model.dt, errors + shift)
         for _ in range(MAX_CALIBRATION_STEPS):
-            cycles, errors, reach = mend(model, cues, targets, cycles, errors, reach, shift)
+            try:
+                cycles, errors, reach = mend(model, cues, targets, cycles, errors, reach, shift)
+            except LostBeat:  # as near as it gets, and still a beat
+                break
             yield Step(model.dt, errors + shift)
             if np.abs(errors + shift).max() < REACHED / 2:
                 break
