@@ -31,6 +31,7 @@ NOISE_EXPONENT, WEIGHT_EXPONENT = 0.5, 1.0  # of the period, in a trial's noise 
 RUNAWAY = 1.0  # a loss above it is a network that runs away: a constant output costs 0.15
 SAFE_EVERY = 20  # updates between two copies to go back to then
 MAX_RETURNS = 20  # of these in one training
+COARSE_FROM = 300  # units; products of smaller networks take longer in bfloat16 than in float32
 SMOOTHING = 20  # updates over whose losses the mean is taken that may stop the descent early
 
 
@@ -67,10 +68,10 @@ def shares_of(periods: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @contextmanager
-def coarse_products():
+def coarse_products(n_units: int):
     """Let PyTorch take float32 products in bfloat16 where that is faster (its own switch)."""
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
+    torch.set_float32_matmul_precision("medium" if n_units >= COARSE_FROM else before)
     try:
         yield
     finally:
@@ -111,7 +112,7 @@ def descend(run, training, task, ranks=(0, 1)) -> Iterator[Update]:
     training.epochs updates, or once the mean loss of the last few is below early_stopping_loss.
     Raises UserError where going back does not help.
     """
-    device = run.model.w_hh.device
+    device, n_units = run.model.w_hh.device, len(run.model.w_hh)
     while len(run.losses) < training.epochs:
         recent = run.losses[-SMOOTHING:]
         if len(recent) == SMOOTHING and sum(recent) / SMOOTHING < training.early_stopping_loss:
@@ -120,7 +121,7 @@ def descend(run, training, task, ranks=(0, 1)) -> Iterator[Update]:
         rate, noise_scale = schedule(number, training)
         for group in run.optimizer.param_groups:
             group["lr"] = rate
-        with run.model.at(dt=training.dt, noise_scale=noise_scale), coarse_products():
+        with run.model.at(dt=training.dt, noise_scale=noise_scale), coarse_products(n_units):
             inputs, target, periods = tasks.draw_trials(
                 training.periods, training.batch_size, training.trial_seconds,
                 training.click_seconds, run.model.dt, task, run.generator,
