@@ -40,7 +40,7 @@ def test_the_chain(tmp_path, kind):
     )
     assert done.returncode == 0 and "0 of 3 cues beat" in done.stdout, done.stderr
     assert (tmp_path / "cue_range_plotting" / "ITI_against_cue.png").exists()
-    done = run(tmp_path, "experiments/seeds.py", "best_model.pth")
+    done = run(tmp_path, "experiments/results.py", "best_model.pth")
     assert done.returncode == 0 and "| **0/7 beat" in done.stdout, done.stderr
 
 
