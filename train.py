@@ -123,15 +123,26 @@ def run_training(run, config, ranks, device):
     sharing.leave()
 
 
+def plan_text(epochs: int, seconds: float) -> str:
+    """How long a descent of that many updates takes, and what to do where that is long."""
+    units = (1, "s"), (60, "minutes"), (3600, "hours"), (86400, "days")
+    size, unit = next(u for u in reversed(units) if seconds >= 2 * u[0] or u[0] == 1)
+    text = f"{epochs} updates planned, about {seconds / size:.0f} {unit}"
+    if seconds > LONG:
+        text += (
+            "; the recipe of config.yaml takes minutes (leave out --config_path), a smaller "
+            "network with --config_path configs/small.yaml seconds"
+        )
+    return text
+
+
 def show(bar, row: Row, run, epochs):
     """One row of the log, on the progress bar."""
     if row.part == "descent":
         bar.set_postfix(loss=f"{row.loss:.4f}", refresh=False)
         bar.update()
         if len(run.losses) == TIMED and not bar.disable:
-            seconds = run.seconds / TIMED * epochs
-            advice = "; a recipe of a minute: config.yaml" if seconds > LONG else ""
-            bar.write(f"{epochs} updates planned, about {seconds / 60:.1f} minutes{advice}")
+            bar.write(plan_text(epochs, run.seconds / TIMED * epochs))
     else:
         error = f"{row.worst_error:.2%}"
         bar.set_postfix_str(f"{row.part}: dt {1000 * row.dt:.3g} ms, worst ITI error {error}")

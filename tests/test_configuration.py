@@ -250,12 +250,15 @@ def test_a_checkpoint_brings_its_own_sections(tmp_path, capsys):
 
 
 def test_a_checkpoint_of_an_older_version_is_read():
-    config = load(checkpoint=SHIPPED)
+    older = copy.deepcopy(SHIPPED)
+    older["model"].pop("vanilla_sigma_rec", None)  # a key that was not there yet
+    older["training"] |= {"stage_dt": [0.01, 0.001], "epochs": 7}  # keys that meant other things
+    config = load(checkpoint=older)
     assert config.training.periods == SHIPPED["training"]["periods"]
-    assert config.model.model_dump() == SHIPPED["model"] and config.training.epochs == 1000
-    other = copy.deepcopy(SHIPPED)
-    other["model"] |= {"dt": 0.0005, "unknown": 3}
-    assert load(checkpoint=other).model.dt == 0.0005
+    assert config.training.epochs == KEYS["training.epochs"].default
+    assert config.model.model_dump() == {"vanilla_sigma_rec": 0.0} | older["model"]
+    older["model"] |= {"dt": 0.0005, "unknown": 3}
+    assert load(checkpoint=older).model.dt == 0.0005
 
 
 @pytest.mark.parametrize("kind", ["text", [1], {}, {"model": 3}, {"model": {}}, {1: 2}, True])

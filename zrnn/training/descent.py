@@ -1,11 +1,11 @@
 """Gradient descent on the loss of the task, the first of the three parts of the training.
 
-    loss = sum over trials of weight x mean over time of (z - target)^2,  weight ~ sqrt(period)
+    loss = sum over trials of weight x mean over time of (z - target)^2,  weight ~ period
 
 under input noise and a recurrent noise that grows while the network learns, and with the period.
-A beat at 2 Hz has two cycles in a second of silence, one at 8 Hz has eight, by the end of which the
-same CV has put it off by twice as large a share of a cycle. Noise ~ sqrt(period) makes up for it:
-all tempos are trained to the same steadiness.
+A beat at 8 Hz has eight cycles in a second of silence, one at 2 Hz has two, and the same CV of its
+intervals shows half as much by the end of it. Noise ~ sqrt(period) makes up for that: all tempos
+are trained to the same steadiness.
 
 Shapes: B trials, T time steps.
 """
@@ -13,6 +13,7 @@ Shapes: B trials, T time steps.
 import copy
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -24,8 +25,8 @@ from zrnn.workshop.errors import UserError
 
 ADAM_BETAS = 0.9, 0.99
 WARM_UP = 100  # updates at half the rate and the first noise; without, some seeds learn nothing
-FULL_NOISE = 0.7  # share of the updates after which the noise is at its final size
-EXPONENT = 0.5  # of the period, in the weight of a trial and in its noise
+FULL_NOISE, LAST_NOISE = 0.7, 0.9  # shares of the updates between which the noise is at its most
+NOISE_EXPONENT, WEIGHT_EXPONENT = 0.5, 1.0  # of the period, in a trial's noise and its weight
 RUNAWAY = 1.0  # a loss above it is a network that runs away: a constant output costs 0.15
 SAFE_EVERY = 20  # updates between two copies to go back to then
 MAX_RETURNS = 20  # of these in one training
@@ -45,22 +46,34 @@ class Update:
 def schedule(number: int, training) -> tuple[float, float]:
     """Learning rate and recurrent noise (times model.sigma_rec) of an update, 1 to epochs.
 
-    A warm-up at half the rate, then cosine decay to final_rate of it; the noise rises from
-    noise_scale to final_noise_scale, at first slowly.
+    A warm-up at half the rate, then cosine decay to final_rate of it. The noise rises from
+    noise_scale to peak_noise_scale, at first slowly, and comes back in the end: a network that has
+    only known strong noise may need it to beat.
     """
     warm_up = min(WARM_UP, training.epochs // 10)
     progress = max(number - warm_up, 0) / max(training.epochs - warm_up, 1)
     share = (1 + math.cos(math.pi * progress)) / 2  # 1 to 0
     rate = training.learning_rate * (training.final_rate + (1 - training.final_rate) * share)
-    rise = min(progress / FULL_NOISE, 1.0) ** 2
-    noise = training.noise_scale + rise * (training.final_noise_scale - training.noise_scale)
+    rise = min(progress / FULL_NOISE, 1.0) ** 2 * min((1 - progress) / (1 - LAST_NOISE), 1.0)
+    noise = training.noise_scale + rise * (training.peak_noise_scale - training.noise_scale)
     return (rate if number > warm_up else training.learning_rate / 2), noise
 
 
 def shares_of(periods: Tensor) -> tuple[Tensor, Tensor]:
     """What the trials (B,) weigh in the loss, 1 together; and their noise, 1 in the mean square."""
-    grown = (periods**EXPONENT).float()
-    return grown / grown.sum(), grown / grown.square().mean().sqrt()
+    weights, noise = periods**WEIGHT_EXPONENT, periods**NOISE_EXPONENT
+    return (weights / weights.sum()).float(), (noise / noise.square().mean().sqrt()).float()
+
+
+@contextmanager
+def coarse_products():
+    """Let PyTorch take float32 products in bfloat16 where that is faster (its own switch)."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def update_weights(model, optimizer, trials, noise, max_grad_norm, ranks=(0, 1)) -> float:
@@ -109,7 +122,7 @@ def descend(run, training, task, ranks=(0, 1)) -> Iterator[Update]:
         rate, noise_scale = schedule(number, training)
         for group in run.optimizer.param_groups:
             group["lr"] = rate
-        with run.model.at(dt=training.dt, noise_scale=noise_scale):
+        with run.model.at(dt=training.dt, noise_scale=noise_scale), coarse_products():
             inputs, target, periods = tasks.draw_trials(
                 training.periods, training.batch_size, training.trial_seconds,
                 training.click_seconds, run.model.dt, task, run.generator,
