@@ -9,13 +9,10 @@ import pytest
 import torch
 
 import models
-from zrnn.analysis import listening, phase_response, stimulation
-from zrnn.analysis import perturbation_measures as perturbed
-from zrnn.analysis import synchronization as sync
-from zrnn.analysis import synchronization_figures as draw
-from zrnn.analysis import synchronization_measures as measures
-from zrnn.analysis import synchronization_report as report
 from zrnn.network import drive
+from zrnn.synchronization import drawing as draw
+from zrnn.synchronization import listening, measures, perturbed, phase_response, report, stimulation
+from zrnn.synchronization import statistics as sync
 from zrnn.workshop.errors import UserError
 from zrnn.workshop.figures import save_results
 
