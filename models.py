@@ -83,6 +83,12 @@ class RNN(nn.Module):
         eta = torch.empty_like(inputs).normal_(generator=generator)
         return (inputs + math.sqrt(2 * self.alpha) * self.sigma_input * eta).clamp_min(0)
 
+    def noise_of(self, source) -> Noise | None:
+        """The recurrent noise from a generator or from xi (T, B, N); None and a `Noise` stay."""
+        if source is None or isinstance(source, Noise):
+            return source
+        return Noise(source, self.alpha, self.sigma_rec)
+
     def step(self, inputs: Tensor, state: Tensor, noise=None, w_hh=None) -> tuple[Tensor, Tensor]:
         """One time step: inputs (B, I), state x_{t-1} (B, N) -> outputs (B, O), state x_t (B, N).
 
@@ -92,26 +98,18 @@ class RNN(nn.Module):
         w_hh = self.effective_w_hh() if w_hh is None else w_hh
         drive = self.alpha * torch.addmm(self.b_hh, inputs, self.w_ih.t())
         if noise is not None:
-            Noise(noise, self.alpha, self.sigma_rec).add(drive[None])
+            self.noise_of(noise).add(drive[None])
         state = advance(drive, state, w_hh, self.alpha)
         return torch.addmm(self.b_ho, state.relu(), self.w_ho.t()), state
 
-    def forward(
-        self, inputs: Tensor, state=None, noise=None, share=(0, 1, None), noise_shares=None
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, inputs: Tensor, state=None, noise=None) -> tuple[Tensor, Tensor]:
         """A sequence: inputs (B, T, I), state (B, N) -> outputs (B, T, O), currents x (B, T, N).
 
         state: x before the first step, rest if None; noise: None for a noise-free run, xi
-        (B, T, N), or a torch.Generator to draw xi from; share, noise_shares: as share and by_trial
-        of `Noise`.
+        (B, T, N), a torch.Generator to draw xi from, or a `Noise`.
         """
         state = self.initial_state(len(inputs)) if state is None else state
-        noise = noise.transpose(0, 1) if torch.is_tensor(noise) else noise
-        noise = (
-            None
-            if noise is None
-            else Noise(noise, self.alpha, self.sigma_rec, share, by_trial=noise_shares)
-        )
+        noise = self.noise_of(noise.transpose(0, 1) if torch.is_tensor(noise) else noise)
         weights = self.w_ih, self.effective_w_hh(), self.b_hh, self.w_ho, self.b_ho
         time_major = inputs.transpose(0, 1).contiguous()
         outputs, currents = Sequence.apply(time_major, state, noise, self.alpha, *weights)

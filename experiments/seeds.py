@@ -1,86 +1,85 @@
-"""Tables over trained networks, in Markdown: what each reaches, and mean and spread of all.
+"""Train networks of many seeds side by side, one thread each, and end with tables of them.
 
-python experiments/seeds.py pretrained/*.pth
+python experiments/seeds.py FOLDER --seeds 0..9 --jobs 2
 
-Reads the verdict that train.py keeps in a checkpoint; nothing is driven anew.
+--seeds 0..9         the first and the last, or one
+--jobs 2             how many are trained at a time
+--config_path FILE   and every flag of train.py that names a key: --training.epochs 500
+
+FOLDER holds TYPE_seedN.pth, its log (.csv), and what train.py said (.txt). What is there is not
+trained again, what was stopped is gone on with, what fails is listed. In a job array, every job
+trains the seed of its own index (SLURM_ARRAY_TASK_ID).
 """
 
+import os
 import sys
+import time
 from pathlib import Path
-
-import fire
-import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from zrnn.analysis import judge as behaviour
-from zrnn.network.checkpoints import read_checkpoint
-from zrnn.workshop import configuration
+from zrnn.analysis import tables
+from zrnn.workshop import command_line, configuration, side_by_side
 from zrnn.workshop.errors import UserError
-
-# Mean ITIs [s] of the predecessor, read from the trained points of its published figure (right
-# panel of PCA_and_model_activity_stats.png); a pixel is 2 ms, so each is good to about 1 ms.
-PREDECESSOR = {
-    0.5: 0.496, 0.333: 0.341, 0.25: 0.256, 0.2: 0.209, 0.166: 0.172, 0.143: 0.146, 0.125: 0.130,
-}  # fmt: skip
+from zrnn.workshop.provenance import HOME
 
 
-def read_verdicts(paths):
-    """{last word of the file name: (behaviour, training seconds)}. Raises UserError."""
-    verdicts = {}
-    for path in sorted(paths, key=lambda path: (len(str(path)), str(path))):  # seed12 after seed4
-        _, content = read_checkpoint(path, configuration.load())
-        if "behaviour" not in content:
-            raise UserError(f"checkpoint {path}: no verdict; train it with check.enable true")
-        name = Path(path).stem.rpartition("_")[2]
-        verdicts[name] = content["behaviour"], content["training_seconds"]
-    return verdicts
+def seeds_of(text: str, index: str | None = None) -> list[int]:
+    """The seeds that "0..9" or "3" stands for; of them only `index`, if given."""
+    first, _, last = text.partition("..")
+    if not first.isdigit() or not (last or first).isdigit():
+        raise UserError(f"--seeds is {text}; allowed: 0..9, the first and the last, or one")
+    seeds = range(int(first), int(last or first) + 1)
+    if index is not None and index not in map(str, seeds):
+        raise UserError(f"SLURM_ARRAY_TASK_ID is {index}; allowed: one of --seeds, {text}")
+    return [seed for seed in seeds if index in (None, str(seed))]
 
 
-def tempo_table(verdicts):
-    """Mean ITI error and CV at each trained period: mean, SD and worst over the networks."""
-    print("| period | predecessor | error: mean ± SD | worst | CV: mean ± SD | from rest: worst |")
-    print("|---|---|---|---|---|---|")
-    rows = [row for verdict, _ in verdicts.values() for row in verdict["rows"]]
-    for period in sorted({r["period"] for r in rows if r["condition"] == behaviour.CLICKS})[::-1]:
-        own = [r for r in rows if r["period"] == period]
-        error, alone = (
-            100 * np.array([r["error"] for r in own if r["condition"] == condition])
-            for condition in (behaviour.CLICKS, behaviour.REST)
-        )
-        cv = 100 * np.array([r["cv"] for r in own if r["condition"] == behaviour.CLICKS])
-        spread = error.std(ddof=1), cv.std(ddof=1)
-        worst, worst_alone = (e[np.argmax(np.abs(e))] for e in (error, alone))
-        before = (
-            f"{100 * (PREDECESSOR[period] / period - 1):+.1f} %" if period in PREDECESSOR else ""
-        )
-        print(
-            f"| {period:.3f} s | {before} | {error.mean():+.2f} ± {spread[0]:.2f} % "
-            f"| {worst:+.2f} % | {cv.mean():.2f} ± {spread[1]:.2f} % | {worst_alone:+.2f} % |"
-        )
+def command_of(folder, name, seed, config_path, flags) -> list:
+    """The call of train.py; it goes on with a run that was stopped."""
+    command = [sys.executable, HOME / "train.py", "--training.seed", seed]
+    command += ["--training.save_path", folder / f"{name}.pth"]
+    command += ["--training.log_path", folder / f"{name}.csv", "--plotting.enable", False]
+    if config_path is not None:
+        command += ["--config_path", config_path]
+    command += [f"--{key}={value}" for key, value in flags.items()]
+    return command + ["--resume"] * (folder / f"{name}.pth.state").exists()
 
 
-def findings_table(verdicts):
-    """Every measure of the check section, network by network; what misses its bound is bold."""
-    print(f"| measure | to reach | {' | '.join(verdicts)} |")
-    print("|---" * (2 + len(verdicts)) + "|")
-    columns = [verdict["findings"] for verdict, _ in verdicts.values()]
-    for findings in zip(*columns, strict=True):
-        cells = [f["reached"] if f["met"] else f"**{f['reached']}**" for f in findings]
-        print(f"| {findings[0]['measure']} | {findings[0]['bound']} | {' | '.join(cells)} |")
-    print(f"| training | | {' | '.join(f'{s:.0f} s' for _, s in verdicts.values())} |")
+def main(*folder: str, seeds="0..9", jobs=2, config_path=None, **flags):
+    if len(folder) != 1:
+        raise UserError("allowed: one folder for the networks, as in seeds.py FOLDER --seeds 0..9")
+    if jobs < 1:
+        raise UserError(f"--jobs is {jobs}; allowed: 1 or more")
+    folder = Path(*folder)
+    config = configuration.load(config_path, flags)  # a mistake is told before anything starts
+    names = {
+        f"{config.model.type}_seed{seed}": seed
+        for seed in seeds_of(seeds, os.environ.get("SLURM_ARRAY_TASK_ID"))
+    }
+    commands = {
+        name: command_of(folder, name, seed, config_path, flags)
+        for name, seed in names.items()
+        if not (folder / f"{name}.pth").exists() or (folder / f"{name}.pth.state").exists()
+    }
+    print(f"{len(commands)} networks to train, {len(names) - len(commands)} are there", flush=True)
+    began = time.time()
 
+    def ended(name, code):
+        said = "trained" if code == 0 else side_by_side.last_line(folder, name)
+        print(f"{time.time() - began:6.0f} s  {name}: {said}", flush=True)
 
-def main(*paths):
-    verdicts = read_verdicts(paths)
-    if len(verdicts) > 1:
-        tempo_table(verdicts)
-        print()
-    findings_table(verdicts)
+    with command_line.if_stopped("the same command goes on with it"):
+        codes = side_by_side.run_all(commands, folder, jobs, ended)
+    failed = [name for name, code in codes.items() if code != 0]
+    if len(codes) > len(failed):
+        hours = (time.time() - began) / 3600
+        print(f"{(len(codes) - len(failed)) / hours:.0f} networks an hour, {jobs} at a time")
+    print(f"not trained: {', '.join(failed) or 'none'}\n")
+    networks = [folder / f"{name}.pth" for name in names if name not in failed]
+    if networks and config.check.enable:
+        print(tables.report([tables.read_network(path) for path in networks]))
 
 
 if __name__ == "__main__":
-    try:
-        fire.Fire(main)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command_line.run(main)

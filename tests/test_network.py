@@ -6,6 +6,7 @@ import torch
 
 import models
 from zrnn.network import checkpoints, drive
+from zrnn.network.recurrence import Noise
 from zrnn.workshop.errors import UserError
 
 SIZES = dict(input_dim=2, hidden_dim=20, output_dim=1, dt=0.002, tau=0.01, excit_percent=0.8)
@@ -142,7 +143,7 @@ def test_shares_of_a_batch_get_the_noise_of_the_whole():
     whole = model(u, noise=torch.Generator().manual_seed(3))[1]
     for rank in range(2):
         noise = torch.Generator().manual_seed(3)
-        own = model(u[rank::2], noise=noise, share=(rank, 2, 5))[1]
+        own = model(u[rank::2], noise=Noise(noise, model.alpha, 0.01, (rank, 2, 5)))[1]
         torch.testing.assert_close(own, whole[rank::2])
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from zrnn.network import task as tasks
-from zrnn.network.recurrence import Noise, run_block
+from zrnn.network.recurrence import run_block
 
 
 @dataclass(frozen=True)
@@ -47,21 +47,17 @@ def source_of_noise(noise, device):
 
 
 @torch.no_grad()
-def stream(
-    model, inputs, noise=None, state=None, mirrored=False
-) -> Iterator[tuple[Tensor, Tensor]]:
+def stream(model, inputs, noise=None, state=None) -> Iterator[tuple[Tensor, Tensor]]:
     """A run over inputs (B, T, 2), some steps at a time: (outputs (n, B), currents (n, B, N)), ...
 
-    noise: None for none, a seed, a torch.Generator, or xi (B, T, N); state: x (B, N) before the
-    first step, rest (x = 0) if None; mirrored: as in `Noise`. What is yielded is overwritten when
-    the next is asked for.
+    noise: None for none, a seed, a torch.Generator, xi (B, T, N), or a `Noise`; state: x (B, N)
+    before the first step, rest (x = 0) if None. What is yielded is overwritten when the next is
+    asked for.
     """
     weights = model.w_ih, model.effective_w_hh(), model.b_hh
     state = model.initial_state(len(inputs)) if state is None else state.to(model.w_hh)
     noise = source_of_noise(noise, state.device)
-    if torch.is_tensor(noise):
-        noise = noise.transpose(0, 1)
-    noise = None if noise is None else Noise(noise, model.alpha, model.sigma_rec, mirrored=mirrored)
+    noise = model.noise_of(noise.transpose(0, 1) if torch.is_tensor(noise) else noise)
     size = min(200, max(20, 20_000 // len(inputs)))
     buffer = state.new_empty(size + 1, *state.shape)
     for start in range(0, inputs.shape[1], size):
@@ -81,14 +77,13 @@ def run(
     discard: int = 0,
     keep_states: bool = False,
     on_steps: Callable[[int], object] | None = None,
-    mirrored: bool = False,
 ) -> Run:
     """A run over inputs (B, T, 2), of which the first `discard` steps are not kept.
 
-    noise, state, mirrored: as in `stream`; on_steps(n) is called after every n steps.
+    noise, state: as in `stream`; on_steps(n) is called after every n steps.
     """
     outputs, states, t = [], [], 0
-    for z, x in stream(model, inputs, noise, state, mirrored):
+    for z, x in stream(model, inputs, noise, state):
         skip = min(max(discard - t, 0), len(z))
         outputs.append(z[skip:].cpu())
         if keep_states:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from zrnn.network import task as tasks
+from zrnn.network.recurrence import Noise
 from zrnn.training import sharing
 from zrnn.workshop.errors import UserError
 
@@ -87,13 +88,10 @@ def update_weights(model, optimizer, trials, noise, max_grad_norm, ranks=(0, 1))
     rank, n_ranks = ranks
     inputs, target, periods = trials
     weights, noise_shares = (part.to(inputs)[rank::n_ranks] for part in shares_of(periods))
-    n_trials, inputs = len(inputs), model.noisy_inputs(inputs, noise)
-    outputs, _ = model(
-        inputs[rank::n_ranks],
-        noise=noise,
-        share=(rank, n_ranks, n_trials),
-        noise_shares=noise_shares,
-    )
+    share = rank, n_ranks, len(inputs)
+    inputs = model.noisy_inputs(inputs, noise)[rank::n_ranks]
+    own_noise = Noise(noise, model.alpha, model.sigma_rec, share, by_trial=noise_shares)
+    outputs, _ = model(inputs, noise=own_noise)
     loss = weights @ (outputs - target[rank::n_ranks]).square().mean(dim=(1, 2))
     optimizer.zero_grad()
     loss.backward()

@@ -4,7 +4,7 @@ A cycle's period has an exact gradient (`zrnn.dynamics.cycles`), there are a han
 some 250,000 weights: the smallest change of the weights that mends all of them at once is
 
     dw = -J' (J J' + lambda I)^-1 r,     J = dr / dw,   w = (W, W_in, b),
-    r = [log(T_b / T*_b),  0.1 (max z_b - 1),  0.1 (min z_b - 0)]   for the cues b = 1 ... B.
+    r = [log(T_b / T*_b),  0.3 (max z_b - 1),  0.3 (min z_b - 0)]   for the cues b = 1 ... B.
 
 `refine` keeps the periods T* while the step dt falls from that of the descent to that of the model,
 without noise. `calibrate` makes the mean ITI under recurrent noise T*.
@@ -19,11 +19,11 @@ import torch
 from zrnn.analysis.taps import find_taps
 from zrnn.dynamics.cycles import Cycles, find_cycles, jacobian
 from zrnn.network import drive
+from zrnn.network.recurrence import Noise
 from zrnn.workshop.errors import UserError
 
-N_CUES = 16  # spread over the trained range and a little beyond
-BEYOND = 0.04  # of the period, at both ends
-ROW_WEIGHTS = np.array([1.0, 0.2, 0.2])  # of log period, highest and lowest output
+N_CUES = 16  # the trained ones and, evenly spread in log period, some between
+ROW_WEIGHTS = np.array([1.0, 0.3, 0.3])  # of log period, highest and lowest output
 DAMPING = 1e-4  # lambda, as a share of the largest eigenvalue of J J'
 MAX_RESIDUALS = np.array([0.04, 0.2, 0.2])  # of them in one step, before they are weighted
 SMALLEST_REACH = 0.05  # the share of these below which no step helps
@@ -61,8 +61,8 @@ class LostBeat(UserError):
 
 def targets_of(periods: list[float]) -> np.ndarray:
     """The periods [s] that refinement and calibration keep: the trained ones and some between."""
-    low, high = min(periods) * (1 - BEYOND), max(periods) * (1 + BEYOND)
-    between = np.geomspace(low, high, max(N_CUES - len(periods), 2))
+    n_between = max(N_CUES - len(periods), 0) if len(periods) > 1 else 0
+    between = np.geomspace(min(periods), max(periods), n_between + 2)[1:-1]
     return np.sort(np.concatenate([periods, between]))
 
 
@@ -168,7 +168,8 @@ def noise_shift(model, cues, periods, state, noise, seconds) -> np.ndarray:
     rows = np.repeat(np.arange(len(cues)), n_runs)
     rows = np.concatenate([rows, rows])  # the second half is mirrored
     inputs = drive.constant_cues(cues[rows], round(seconds / model.dt))
-    outputs = drive.run(model, inputs, noise, state[rows], mirrored=True).outputs
+    noise = Noise(noise, model.alpha, model.sigma_rec, mirrored=True)
+    outputs = drive.run(model, inputs, noise, state[rows]).outputs
     taps = [find_taps(output, model.dt) for output in outputs]
     spans, counts = np.zeros(len(cues)), np.zeros(len(cues))
     for row, own in zip(rows, taps, strict=True):
@@ -188,6 +189,7 @@ def calibrate(model, periods, task, noise) -> Iterator[Step]:
     targets = targets_of(periods)
     cues, reach, degree = task.cue_constant / targets, 1.0, min(SHIFT_DEGREE, len(set(periods)) - 1)
     cycles, errors = look(model, cues, targets, onto_the_cycles(model, targets, task))
+    yield Step(model.dt, errors)  # nothing has changed yet: a stopped run goes on from here
     for seconds in NOISY_SECONDS:
         shifts = noise_shift(model, cues, cycles.period, cycles.end, noise, seconds)
         if np.isnan(shifts).any():

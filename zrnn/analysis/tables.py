@@ -1,0 +1,145 @@
+"""Tables over trained networks, in Markdown, from the verdicts that train.py keeps with them."""
+
+import csv
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from zrnn.analysis import judge
+from zrnn.analysis.judge import Verdict
+from zrnn.network.checkpoints import read_checkpoint
+from zrnn.workshop import configuration
+from zrnn.workshop.errors import UserError
+
+# Mean ITIs [s] of the predecessor, read from the trained points of its published figure (right
+# panel of PCA_and_model_activity_stats.png); a pixel is 2 ms, so each is good to about 1 ms.
+PREDECESSOR = {
+    0.5: 0.496, 0.333: 0.341, 0.25: 0.256, 0.2: 0.209, 0.166: 0.172, 0.143: 0.146, 0.125: 0.130,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Network:
+    """A judged network: a short name, its verdict, and what its training took, {part: [s]}."""
+
+    name: str
+    verdict: Verdict
+    seconds: dict[str, float]
+
+
+def read_network(path) -> Network:
+    """The verdict kept in a checkpoint, and the log beside it if there is one. Raises UserError."""
+    path, content = read_checkpoint(path, configuration.load().model)
+    if "behaviour" not in content:
+        raise UserError(f"checkpoint {path}: no verdict; train it with check.enable true")
+    try:
+        verdict = Verdict.from_dict(content["behaviour"])
+    except (KeyError, TypeError):
+        raise UserError(f"checkpoint {path}: its verdict is of an older version") from None
+    log = path.with_suffix(".csv")
+    seconds = part_seconds(log) if log.exists() else {}
+    if "training_seconds" in content:
+        seconds["training"] = content["training_seconds"]
+    return Network(path.stem.rpartition("_")[2], verdict, seconds)
+
+
+def part_seconds(log: Path) -> dict[str, float]:
+    """What each part of a training took [s], from its log: {part: seconds}."""
+    with open(log, encoding="utf-8", newline="") as file:
+        rows = [(row.get("part"), float(row["seconds"])) for row in csv.DictReader(file)]
+    ends = [(part, [*own][-1][1]) for part, own in itertools.groupby(rows, lambda row: row[0])]
+    starts = [0.0, *(end for _, end in ends[:-1])]
+    return {part: end - start for (part, end), start in zip(ends, starts, strict=True)}
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """A table, of which the first row is the head."""
+    head, *body = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([head, "|---" * len(rows[0]) + "|", *body])
+
+
+def spread(values, unit="", sign="") -> str:
+    """Mean ± SD of the values that are numbers, and of how many of all where not of all."""
+    values = np.asarray(values, dtype=float)
+    own = values[np.isfinite(values)]
+    if not len(own):
+        return "none"
+    sd = f" ± {own.std(ddof=1):.2f}" if len(own) > 1 else ""
+    few = f" ({len(own)} of {len(values)})" if len(own) < len(values) else ""
+    return f"{own.mean():{sign}.2f}{sd}{unit}{few}"
+
+
+def worst_of(values) -> str:
+    """The share farthest from 0, in per cent; "lost" where a network has none."""
+    values = np.asarray(values, dtype=float)
+    if np.isnan(values).any():
+        return "lost"
+    return f"{100 * values[np.argmax(np.abs(values))]:+.2f} %"
+
+
+def tempo_table(networks: Sequence[Network]) -> str:
+    """The trained periods, over the networks: errors, CVs, beats adrift; and the predecessor's."""
+    conditions = judge.CLICKS, judge.REST
+    rows = [
+        ["period", "predecessor", "ITI error: mean ± SD", "worst", "from rest: worst",
+         "CV: mean ± SD", "worst", "beats adrift at the end"],
+    ]  # fmt: skip
+    every = [row for network in networks for row in network.verdict.rows]
+    for period in sorted({row.period for row in every if row.condition == judge.CLICKS})[::-1]:
+        own, alone = (
+            [row for row in every if row.period == period and row.condition == condition]
+            for condition in conditions
+        )
+        known = PREDECESSOR.get(period)
+        rows.append([
+            f"{period:.3f} s",
+            "" if known is None else f"{100 * (known / period - 1):+.1f} %",
+            spread([100 * row.error for row in own], " %", sign="+"),
+            worst_of([row.error for row in own]),
+            worst_of([row.error for row in alone]),
+            spread([100 * row.cv for row in own], " %"),
+            worst_of([row.cv for row in own]).lstrip("+"),
+            spread([row.adrift for row in own], sign="+"),
+        ])  # fmt: skip
+    return markdown(rows)
+
+
+def findings_table(networks: Sequence[Network]) -> str:
+    """Every measure, network by network, and what the training took; a miss is bold."""
+    rows = [["measure", "to reach", *(network.name for network in networks)]]
+    for own in zip(*(network.verdict.findings for network in networks), strict=True):
+        cells = [f.reached if f.met else f"**{f.reached}**" for f in own]
+        rows.append([own[0].measure, own[0].bound, *cells])
+    for part in dict.fromkeys(part for network in networks for part in network.seconds):
+        took = [network.seconds.get(part) for network in networks]
+        rows.append([part, "", *("" if s is None else f"{s:.0f} s" for s in took)])
+    return markdown(rows)
+
+
+def weber_text(networks: Sequence[Network]) -> str:
+    """Slope of log SD against log mean ITI over the networks, with Student's 95 % interval."""
+    slopes = np.array([
+        judge.weber_slope(judge.rows_of(network.verdict.rows, judge.CLICKS))
+        for network in networks
+    ])  # fmt: skip
+    slopes = slopes[np.isfinite(slopes)]
+    if len(slopes) < 2:
+        return "slope of log SD against log mean ITI: too few networks for an interval"
+    half = stats.t.ppf(0.975, len(slopes) - 1) * stats.sem(slopes)
+    return (
+        f"slope of log SD against log mean ITI: {slopes.mean():.2f}, 95 % interval "
+        f"{slopes.mean() - half:.2f} to {slopes.mean() + half:.2f} ({len(slopes)} networks)"
+    )
+
+
+def report(networks: Sequence[Network]) -> str:
+    """All tables; those over networks where there are several."""
+    met = sum(network.verdict.met for network in networks)
+    parts = [f"{met} of {len(networks)} networks meet every bound", findings_table(networks)]
+    if len(networks) > 1:
+        parts[1:1] = [tempo_table(networks), weber_text(networks)]
+    return "\n\n".join(parts)
