@@ -190,11 +190,15 @@ def open_network(config_path, checkpoint, device, flags):
     """What a script begins with: the configuration, the network on its device, what made them.
 
     The configuration is that of `config_path` and `flags`, with the model, task and training
-    sections of the checkpoint (as in `checkpoints.find_checkpoint`). Raises UserError.
+    sections of the checkpoint (as in `checkpoints.find_checkpoint`; for a run with a name, its own
+    and no other). Prints which network it is. Raises UserError.
     """
     plain = configuration.load(config_path, flags)
+    if "name" in flags and checkpoint is None:
+        checkpoint = plain.training.save_path
     path = checkpoints.find_checkpoint(checkpoint, plain.training.save_path)
     path, content = checkpoints.read_checkpoint(path, plain.model)
+    print(f"network: {path}")
     config = configuration.load(config_path, flags, content.get("config"))
     model = restore_model(content, **dict(config.model)).to(pick_device(device))
     made_by = provenance() | {"checkpoint": str(path), "sha256": content["sha256"]}

@@ -35,6 +35,10 @@ COARSE_FROM = 300  # units; products of smaller networks take longer in bfloat16
 SMOOTHING = 20  # updates over whose losses the mean is taken that may stop the descent early
 
 
+class RunsAway(UserError):
+    """The network runs away again and again, however often it goes back to an earlier one."""
+
+
 @dataclass(frozen=True)
 class Update:
     """One update of the weights: its number, learning rate, noise times sigma_rec, and loss."""
@@ -110,7 +114,7 @@ def descend(run, training, task, ranks=(0, 1)) -> Iterator[Update]:
     run: a `state.TrainingRun`, which the updates change; training, task: the config's sections.
     A network that runs away goes back to a copy of a few updates before. Ends after
     training.epochs updates, or once the mean loss of the last few is below early_stopping_loss.
-    Raises UserError where going back does not help.
+    Raises RunsAway where going back does not help.
     """
     device, n_units = run.model.w_hh.device, len(run.model.w_hh)
     while len(run.losses) < training.epochs:
@@ -134,7 +138,7 @@ def descend(run, training, task, ranks=(0, 1)) -> Iterator[Update]:
         if loss > RUNAWAY:
             run.returns += 1
             if run.returns > MAX_RETURNS:
-                raise UserError(
+                raise RunsAway(
                     f"the network runs away again and again, the last time at update {number}; "
                     "lower training.learning_rate or training.noise_scale"
                 )
