@@ -205,6 +205,21 @@ def save_log(path, log):
         part.write_text(text.getvalue())
 
 
+def finish(run, config, about):
+    """Save the network and the log; draw, drive and judge the network as the config says."""
+    model, save_path = run.model.eval(), config.training.save_path
+    about |= dict(updates=len(run.losses), training_seconds=run.seconds)
+    checkpoints.save_checkpoint(save_path, model, **about)
+    save_log(config.training.log_path, run.log)
+    print(f"trained in {run.seconds:.0f} s; saved {save_path}, {config.training.log_path}")
+    if config.plotting.enable:
+        save_pictures(model, config, configuration.to_text(config, about["made_by"]))
+    if config.check.enable:
+        verdict = judge_network(model, config)
+        print(judge.table(verdict))
+        checkpoints.save_checkpoint(save_path, model, **about, behaviour=verdict.to_dict())
+
+
 def main(config_path=None, device="auto", resume=False, overwrite=False, name=None, **flags):
     # configuration
     ranks = sharing.join(device)
@@ -223,7 +238,7 @@ def main(config_path=None, device="auto", resume=False, overwrite=False, name=No
     if saved:
         run.restore(saved)
 
-    # training
+    # training, network, log, pictures, verdict
     with ExitStack() as claims:
         for path in (save_path, training.log_path) if ranks[0] == 0 else ():
             claims.enter_context(files.claimed(path))
@@ -234,19 +249,7 @@ def main(config_path=None, device="auto", resume=False, overwrite=False, name=No
                 unfinished = save_path.with_suffix(".unfinished.pth")
                 checkpoints.save_checkpoint(unfinished, run.model, **about)
                 raise UserError(f"{lost}; the last network that beats: {unfinished}") from None
-
-        # network, log, pictures, verdict
-        about |= dict(updates=len(run.losses), training_seconds=run.seconds)
-        checkpoints.save_checkpoint(save_path, run.model, **about)
-        save_log(training.log_path, run.log)
-        print(f"trained in {run.seconds:.0f} s; saved {save_path}, {training.log_path}")
-        model = run.model.eval()
-        if config.plotting.enable:
-            save_pictures(model, config, configuration.to_text(config, made_by))
-        if config.check.enable:
-            verdict = judge_network(model, config)
-            print(judge.table(verdict))
-            checkpoints.save_checkpoint(save_path, model, **about, behaviour=verdict.to_dict())
+            finish(run, config, about)
         state_path(config).unlink(missing_ok=True)
 
 

@@ -8,8 +8,10 @@ import torch
 
 import models
 from zrnn.analysis.taps import find_taps
-from zrnn.network import drive
+from zrnn.network import checkpoints, drive
 from zrnn.training import refinement
+from zrnn.training.recipe import train
+from zrnn.training.state import TrainingRun
 from zrnn.workshop.configuration import load
 
 TASK = load().task
@@ -93,6 +95,29 @@ def test_where_no_step_helps_a_network_that_beats_is_kept(model, monkeypatch):
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     with pytest.raises(refinement.LostBeat, match="no step helps"):  # half way
         list(refinement.refine(model, PERIODS, TASK, model.dt / 2))
+
+
+def test_a_run_stopped_in_calibration_comes_to_the_same_network(tmp_path, model, monkeypatch):
+    monkeypatch.setattr(refinement, "NOISY_SECONDS", (1.0,))
+    config = load(flags={"training.periods": PERIODS, "training.refine": False})
+    with torch.no_grad():
+        model.w_ih[:, 1].mul_(1.01)
+    stopped = copy.deepcopy(model)
+
+    def run_of(model):
+        generators = (torch.Generator().manual_seed(seed) for seed in (0, 1))
+        return TrainingRun(model, *generators, part="calibration")
+
+    run = run_of(stopped)
+    next(iter(train(run, config)))
+    run.save(tmp_path / "state", {}, "cpu")
+    again = run_of(copy.deepcopy(SHIPPED))
+    again.restore(checkpoints.read_checkpoint(tmp_path / "state")[1])
+    whole = run_of(model)
+    for each in (whole, again):
+        assert len(list(train(each, config))) > 1 and each.part == "done"
+    assert torch.equal(whole.model.w_hh, again.model.w_hh)
+    assert list(train(again, config)) == []  # there is nothing left to do
 
 
 def test_a_network_without_a_cycle_is_refused(model):

@@ -46,8 +46,8 @@ def train(run: TrainingRun, config, ranks=(0, 1)) -> Iterator[Row]:
         for number, step in enumerate(refine(model, training.periods, config.task, final_dt)):
             yield Row(run.part, number, step.dt, 0.0, worst_error=step.worst)
     model.dt = final_dt
-    run.part = "calibration"
-    if training.calibrate:
+    if run.part != "done" and training.calibrate:
+        run.part = "calibration"
         steps = calibrate(model, training.periods, config.task, run.noise)
         for number, step in enumerate(steps):
             yield Row(run.part, number, step.dt, 1.0, worst_error=step.worst)

@@ -189,6 +189,7 @@ def calibrate(model, periods, task, noise) -> Iterator[Step]:
     targets = targets_of(periods)
     cues, reach, degree = task.cue_constant / targets, 1.0, min(SHIFT_DEGREE, len(set(periods)) - 1)
     cycles, errors = look(model, cues, targets, onto_the_cycles(model, targets, task))
+    yield Step(model.dt, errors)  # nothing has changed yet: a stopped run goes on from here
     for seconds in NOISY_SECONDS:
         shifts = noise_shift(model, cues, cycles.period, cycles.end, noise, seconds)
         if np.isnan(shifts).any():
