@@ -43,7 +43,7 @@ def read_network(path) -> Network:
     log = path.with_suffix(".csv")
     seconds = part_seconds(log) if log.exists() else {}
     if "training_seconds" in content:
-        seconds["training"] = content["training_seconds"]
+        seconds["all parts"] = content["training_seconds"]
     return Network(path.stem.rpartition("_")[2], verdict, seconds)
 
 
@@ -116,7 +116,28 @@ def findings_table(networks: Sequence[Network]) -> str:
         rows.append([own[0].measure, own[0].bound, *cells])
     for part in dict.fromkeys(part for network in networks for part in network.seconds):
         took = [network.seconds.get(part) for network in networks]
-        rows.append([part, "", *("" if s is None else f"{s:.0f} s" for s in took)])
+        rows.append([f"time: {part}", "", *("" if s is None else f"{s:.0f} s" for s in took)])
+    return markdown(rows)
+
+
+def variants_table(networks: dict[str, Network]) -> str:
+    """A row a variant of the training, {variant: network}: the worst over its tempos."""
+    rows = [["variant", "worst error, trained", "worst error, never trained", "worst CV", "slope",
+             "missed, extra", "time"]]  # fmt: skip
+    for name, network in networks.items():
+        clicked, others = (
+            judge.rows_of(network.verdict.rows, condition)
+            for condition in (judge.CLICKS, judge.UNTRAINED)
+        )
+        rows.append([
+            name,
+            worst_of([row.error for row in clicked]),
+            worst_of([row.error for row in others]),
+            worst_of([row.cv for row in clicked]).lstrip("+"),
+            f"{judge.weber_slope(clicked):.2f}",
+            f"{sum(row.missed for row in clicked)}, {sum(row.extra for row in clicked)}",
+            f"{network.seconds['all parts']:.0f} s",
+        ])  # fmt: skip
     return markdown(rows)
 
 

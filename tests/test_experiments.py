@@ -1,0 +1,170 @@
+"""Many trainings side by side, tables of what they made, and the experiments on small networks."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from zrnn.analysis import judge, tables
+from zrnn.analysis.judge import Finding, Row, Verdict
+from zrnn.network.checkpoints import save_checkpoint
+from zrnn.training import descent, refinement
+from zrnn.training.recipe import Row as Step
+from zrnn.workshop import configuration
+from zrnn.workshop.errors import UserError
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
+
+import ablations  # noqa: E402
+import noise  # noqa: E402
+import reach  # noqa: E402
+import recipe_picture  # noqa: E402
+import seeds  # noqa: E402
+import side_by_side  # noqa: E402
+
+
+def network(name, errors, slope, met=True):
+    """A network with these ITI errors at 0.25 and 0.5 s, a CV of 1 % at 0.25 s and a slope."""
+    rows = []
+    for condition in (judge.CLICKS, judge.REST):
+        for period, error in zip((0.25, 0.5), errors, strict=True):
+            mean = period * (1 + error)
+            sd = 0.01 * 0.25 * (1 + errors[0]) * (mean / (0.25 * (1 + errors[0]))) ** slope
+            rows.append(
+                Row(condition, period, 10, 10, mean, sd, sd / mean, error, 0, 0, 1.0, 0.5, 0.0, 0)
+            )
+    verdict = Verdict(rows, [Finding("ITI error", "0.1 %", "at most 0.3 %", met)])
+    return tables.Network(name, verdict, {"all parts": 80.0})
+
+
+def test_tables_over_networks():
+    networks = [
+        network("seed0", (0.001, 0.002), 0.9),
+        network("seed1", (0.003, -0.004), 1.1, False),
+    ]
+    text = tables.report(networks)
+    assert text.startswith("1 of 2 networks meet every bound")
+    slow, fast = tables.tempo_table(networks).splitlines()[2:]
+    assert slow.startswith("| 0.500 s | -0.8 % | -0.10 ± 0.42 % | -0.40 % | -0.40 % |")
+    assert fast.startswith(
+        "| 0.250 s | +2.4 % | +0.20 ± 0.14 % | +0.30 % | +0.30 % | 1.00 ± 0.00 %"
+    )
+    # Student's t of one degree of freedom at 97.5 %, 12.706, times the standard error 0.1
+    assert "1.00, 95 % interval -0.27 to 2.27 (2 networks)" in text
+    assert "| ITI error | at most 0.3 % | 0.1 % | **0.1 %** |" in text
+    assert "| time: all parts |  | 80 s | 80 s |" in text
+
+
+def test_a_network_without_a_beat_is_not_averaged_away():
+    networks = [network("seed0", (0.001, 0.002), 1.0), network("seed1", (0.001, np.nan), 1.0)]
+    slow = tables.tempo_table(networks).splitlines()[2]
+    assert "+0.20 % (1 of 2)" in slow and "| lost | lost |" in slow
+
+
+def test_seconds_of_each_part(tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_text("part,seconds\ndescent,1.0\ndescent,40.0\nrefinement,41.0\nrefinement,50.0\n")
+    assert tables.part_seconds(log) == {"descent": 40.0, "refinement": 10.0}
+
+
+def test_seeds_of_a_job_array():
+    assert seeds.seeds_of("0..3") == [0, 1, 2, 3] and seeds.seeds_of("7") == [7]
+    assert seeds.seeds_of("0..3", "2") == [2]
+    for text, index in (("0-3", None), ("..3", None), ("0..x", None), ("0..3", "4")):
+        with pytest.raises(UserError):
+            seeds.seeds_of(text, index)
+
+
+def test_what_is_there_is_skipped_what_was_stopped_goes_on_what_fails_is_listed(
+    tmp_path, quick, capsys
+):
+    flags = quick | {"training.epochs": 3}
+    commands = {
+        "good": side_by_side.training(tmp_path, "good", flags),
+        "bad": side_by_side.training(tmp_path, "bad", flags, "descent.RUNAWAY = -1.0"),
+    }
+    commands["bad"].append("--training.epochs=50")
+    assert side_by_side.train_all(tmp_path, commands, 2) == ["bad"]
+    said = capsys.readouterr().out
+    assert "good: trained" in said and "bad: error: the network runs away again" in said
+    assert side_by_side.train_all(tmp_path, {"good": commands["good"]}, 1) == []
+    assert "0 to train, 1 are there" in capsys.readouterr().out
+    (tmp_path / "good.pth.state").touch()
+    assert "--resume" in side_by_side.training(tmp_path, "good", flags)
+
+
+def test_seeds_end_with_tables(tmp_path, quick, capsys):
+    flags = quick | {"training.epochs": 3, "check.enable": True, "drive.keep_seconds": 1}
+    flags |= {"check.noise_runs": 1, "check.untrained_periods": 3, "check.untrained_runs": 1}
+    seeds.main(str(tmp_path), seeds="0..1", **flags)
+    said = capsys.readouterr().out
+    assert "not trained: none" in said and "0 of 2 networks meet every bound" in said
+    assert "| measure | to reach | seed0 | seed1 |" in said and "**0/7 beat" in said
+    made = {path.name for path in tmp_path.iterdir()}
+    assert made == {f"ZemlianovaRNN_seed{n}.{kind}" for n in "01" for kind in ("pth", "csv", "txt")}
+
+
+def test_every_ablation_names_flags_and_constants_that_are_there():
+    for name, variant in ablations.VARIANTS.items():
+        flags = dict(variant.flags)
+        configuration.load(flags.pop("config_path", None), flags)
+        if variant.statement:
+            module, constant = variant.statement.split(" ")[0].split(".")
+            modules = {"descent": descent, "refinement": refinement}
+            assert hasattr(modules[module], constant), name
+
+
+def test_noise_makes_the_intervals_vary(make_oscillator, monkeypatch):
+    monkeypatch.setattr(noise, "RUNS", 2)
+    monkeypatch.setattr(noise, "SECONDS", 4.0)
+    task = configuration.load(flags={"task.cue_constant": 0.04}).task
+    found = noise.measure(make_oscillator(), [0.09], task)
+    cvs = [found[scale, 0.09][1] for scale in noise.SCALES]
+    assert cvs[0] < 1e-3 and cvs == sorted(cvs)
+    assert cvs[3] == pytest.approx(2 * cvs[2], rel=0.5)
+
+
+def test_reach_on_the_line_is_unbroken():
+    task = configuration.load().task
+    cues = np.array([0.1, 0.2, 0.4, 0.8, 1.6])
+    itis = task.cue_constant / cues * np.array([1.0, 1.02, 1.001, 0.995, np.nan])
+    assert reach.on_the_line(cues, itis, task, 0.4) == (0.4, 0.8)
+
+
+def test_a_lost_beat_is_taken_back(make_oscillator):
+    model = make_oscillator()
+    before = model.w_hh.clone()
+
+    def work():
+        with torch.no_grad():
+            model.w_hh.add_(1.0)
+        yield
+        raise reach.LostBeat("gone")
+
+    assert not reach.stays(model, work()) and torch.equal(model.w_hh, before)
+
+
+def test_snapshots_are_of_the_ends_of_the_parts(monkeypatch):
+    flags = {"model.hidden_dim": 20, "model.dt": 0.01, "training.epochs": 2}
+    config = configuration.load(flags=flags)
+
+    def steps(run, config):
+        for part, number in (("descent", 1), ("descent", 2), ("refinement", 3), ("calibration", 4)):
+            if number in (1, 2):
+                run.model.b_ho.data.fill_(number)
+            yield Step(part, number, 0.01, 1.0)
+            run.model.b_ho.data.fill_(number)
+
+    monkeypatch.setattr(recipe_picture, "train", steps)
+    kept = recipe_picture.snapshots(config)
+    assert {part: int(model.b_ho) for part, model in kept.items()} == {
+        "descent": 2, "refinement": 3, "calibration": 4,
+    }  # fmt: skip
+
+
+def test_a_verdict_of_an_older_version_is_refused(tmp_path, make_oscillator):
+    save_checkpoint(tmp_path / "old.pth", make_oscillator(), behaviour={"rows": [{}], "met": True})
+    with pytest.raises(UserError, match="older version"):
+        tables.read_network(tmp_path / "old.pth")
