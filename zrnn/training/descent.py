@@ -4,7 +4,7 @@
 
 under input noise and a recurrent noise that grows while the network learns, and with the period.
 A beat at 8 Hz has eight cycles in a second of silence, one at 2 Hz has two, and the same CV of its
-intervals shows half as much by the end of it. Noise ~ sqrt(period) makes up for that: all tempos
+intervals shows half as much by the end of it. Noise ~ period^0.6 makes up for that: all tempos
 are trained to the same steadiness.
 
 Shapes: B trials, T time steps.
@@ -27,7 +27,7 @@ from zrnn.workshop.errors import UserError
 ADAM_BETAS = 0.9, 0.99
 WARM_UP = 100  # updates at half the rate and the first noise; without, some seeds learn nothing
 FULL_NOISE, LAST_NOISE = 0.7, 0.9  # shares of the updates between which the noise is at its most
-NOISE_EXPONENT, WEIGHT_EXPONENT = 0.5, 1.0  # of the period, in a trial's noise and its weight
+NOISE_EXPONENT, WEIGHT_EXPONENT = 0.6, 1.0  # of the period, in a trial's noise and its weight
 RUNAWAY = 1.0  # a loss above it is a network that runs away: a constant output costs 0.15
 SAFE_EVERY = 20  # updates between two copies to go back to then
 MAX_RETURNS = 20  # of these in one training
