@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 import drive_model_and_save_outputs as drive_script
 import train
+from zrnn.network import checkpoints
 from zrnn.training import descent
 from zrnn.workshop import files
 from zrnn.workshop.errors import UserError
 from zrnn.workshop.schema import KEYS
 
 HOME = Path(__file__).parents[1]
-SHIPPED = HOME / "pretrained" / "ZemlianovaRNN_seed4.pth"
+SHIPPED = checkpoints.SHIPPED
 
 
 def wait_for(folder, pattern):
