@@ -182,7 +182,8 @@ def load_network(path=None, device: str = "cpu", **changes) -> RNN:
 
     changes: what the weights do not fix, such as dt=0.0005 [s] or sigma_rec=0.
     """
-    content = checkpoints.read_checkpoint(path or checkpoints.SHIPPED)[1]
+    section = configuration.load().model  # for a bare state dict, which says nothing of itself
+    content = checkpoints.read_checkpoint(path or checkpoints.SHIPPED, section)[1]
     return restore_model(content, **changes).to(pick_device(device))
 
 
