@@ -1,16 +1,18 @@
 PYTHON := .venv/bin/python
 
-.PHONY: figures test torture bench demo demo-test demo-tools
+.PHONY: figures fig1 fig3 fig5 cue_range bifurcation groups synchronization
+.PHONY: test torture bench demo demo-test demo-tools
 
+# two at a time, one thread each; the longest begins first
 figures: .venv/installed
+	OMP_NUM_THREADS=1 $(MAKE) -j 2 --output-sync fig5 synchronization fig1 bifurcation groups cue_range fig3
+
+fig1:
 	$(PYTHON) drive_model_and_save_outputs.py --checkpoint shipped
 	$(PYTHON) plot_fig1.py --checkpoint shipped
-	$(PYTHON) plot_fig3.py
-	$(PYTHON) plot_fig5.py --checkpoint shipped
-	$(PYTHON) plot_cue_range.py --checkpoint shipped
-	$(PYTHON) plot_bifurcation.py --checkpoint shipped
-	$(PYTHON) plot_groups.py --checkpoint shipped
-	$(PYTHON) plot_synchronization.py --checkpoint shipped
+
+fig5 bifurcation groups cue_range synchronization fig3:
+	$(PYTHON) plot_$@.py $(if $(filter fig3,$@),,--checkpoint shipped)
 
 test: .venv/installed
 	$(PYTHON) -m ruff check .

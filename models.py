@@ -182,7 +182,8 @@ def load_network(path=None, device: str = "cpu", **changes) -> RNN:
 
     changes: what the weights do not fix, such as dt=0.0005 [s] or sigma_rec=0.
     """
-    content = checkpoints.read_checkpoint(path or checkpoints.SHIPPED)[1]
+    section = configuration.load().model  # for a bare state dict, which says nothing of itself
+    content = checkpoints.read_checkpoint(path or checkpoints.SHIPPED, section)[1]
     return restore_model(content, **changes).to(pick_device(device))
 
 
@@ -190,11 +191,15 @@ def open_network(config_path, checkpoint, device, flags):
     """What a script begins with: the configuration, the network on its device, what made them.
 
     The configuration is that of `config_path` and `flags`, with the model, task and training
-    sections of the checkpoint (as in `checkpoints.find_checkpoint`). Raises UserError.
+    sections of the checkpoint (as in `checkpoints.find_checkpoint`; for a run with a name, its own
+    and no other). Prints which network it is. Raises UserError.
     """
     plain = configuration.load(config_path, flags)
+    if "name" in flags and checkpoint is None:
+        checkpoint = plain.training.save_path
     path = checkpoints.find_checkpoint(checkpoint, plain.training.save_path)
     path, content = checkpoints.read_checkpoint(path, plain.model)
+    print(f"network: {path}")
     config = configuration.load(config_path, flags, content.get("config"))
     model = restore_model(content, **dict(config.model)).to(pick_device(device))
     made_by = provenance() | {"checkpoint": str(path), "sha256": content["sha256"]}

@@ -27,7 +27,7 @@ PCA_EVERY = 5  # [steps] every so many steps enter the PCA
 
 def check_outputs(folder, checkpoint, sha256):
     """Raises UserError unless `folder` holds a whole drive of the network with that hash."""
-    again = "python drive_model_and_save_outputs.py"
+    again = "python drive_model_and_save_outputs.py, with the same --name or --checkpoint"
     try:
         made_by = json.loads((folder / "made_by.json").read_text())
         driven, driven_sha256, sizes = (made_by[k] for k in ("checkpoint", "sha256", "files"))

@@ -11,8 +11,8 @@ synchronization.json.
 """
 
 from models import open_network
-from zrnn.analysis import synchronization_figures as draw
-from zrnn.analysis import synchronization_report as report
+from zrnn.synchronization import drawing as draw
+from zrnn.synchronization import report
 from zrnn.workshop import command_line, configuration
 from zrnn.workshop.figures import save_results
 

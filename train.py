@@ -27,6 +27,7 @@ from zrnn.analysis import judge
 from zrnn.network import checkpoints, drive, task
 from zrnn.network.devices import pick_device
 from zrnn.training import sharing
+from zrnn.training.descent import RunsAway
 from zrnn.training.recipe import Row, train
 from zrnn.training.refinement import LostBeat
 from zrnn.training.state import TrainingRun
@@ -245,10 +246,16 @@ def main(config_path=None, device="auto", resume=False, overwrite=False, name=No
         with command_line.if_stopped(f"go on with --resume --training.save_path {save_path}"):
             try:
                 run_training(run, config, ranks, device)
-            except LostBeat as lost:
+            except (LostBeat, RunsAway) as failed:
+                state_path(config).unlink(missing_ok=True)  # to go on would come to the same
+                if isinstance(failed, RunsAway):
+                    raise
                 unfinished = save_path.with_suffix(".unfinished.pth")
                 checkpoints.save_checkpoint(unfinished, run.model, **about)
-                raise UserError(f"{lost}; the last network that beats: {unfinished}") from None
+                raise UserError(
+                    f"{failed}; more --training.epochs or another --training.seed may help; the "
+                    f"network so far: {unfinished}"
+                ) from None
             finish(run, config, about)
         state_path(config).unlink(missing_ok=True)
 

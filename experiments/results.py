@@ -19,7 +19,7 @@ from zrnn.workshop.errors import UserError
 def main(*paths: str):
     if not paths:
         raise UserError("no networks; train some: python experiments/seeds.py FOLDER")
-    in_order = sorted(paths, key=lambda path: (len(path), path))  # seed12 after seed4
+    in_order = sorted(paths, key=lambda path: (len(path), path))  # seed12 after seed2
     print(tables.report([tables.read_network(path) for path in in_order]))
 
 

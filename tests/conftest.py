@@ -56,15 +56,16 @@ def weights(tmp_path):
     return lambda name: torch.load(tmp_path / name, weights_only=True)["state_dict"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_oscillator():
     """make_oscillator(kind) -> a network of 20 E and 5 I units, made by hand, that beats by itself.
 
     Four E units excite each other and four I units, which stop them; the other units are silent.
-    It does so whatever the cue. The output is the mean rate of the E units.
+    It does so whatever the cue, a little faster where the E units get `cue_weight` of it. The
+    output is the mean rate of the E units.
     """
 
-    def make(kind="ZemlianovaRNN"):
+    def make(kind="ZemlianovaRNN", cue_weight=0.0):
         config = configuration.load(
             flags={"model.type": kind, "model.hidden_dim": 25, "model.sigma_rec": 0.001}
         )
@@ -79,6 +80,7 @@ def make_oscillator():
             model.b_hh.fill_(-1.0)
             model.b_hh[excit] = torch.tensor([0.08, 0.09, 0.11, 0.12])
             model.b_hh[inhib] = torch.tensor([-0.08, -0.06, -0.04, -0.02])
+            model.w_ih[excit, 1] = cue_weight
             model.w_ho[0, excit] = 0.25
         return model.eval()
 

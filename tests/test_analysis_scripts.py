@@ -142,8 +142,9 @@ def test_cue_range_and_comparison(save, make_oscillator, monkeypatch, capsys):
     assert "0 of 3 cues beat" in capsys.readouterr().out
     compare.main("mine", "other.pth", **flags)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].split()[0] == "mine" and lines[1].endswith("0.05 to 1.30")
-    assert lines[2].split()[0] == "other" and lines[2].endswith("nan to nan")
+    assert lines[:2] == ["network: runs/mine/best_model.pth", "network: other.pth"]
+    assert lines[3].split()[0] == "mine" and lines[3].endswith("0.05 to 1.30")
+    assert lines[4].split()[0] == "other" and lines[4].endswith("nan to nan")
     numbers = json.loads((Path("comparison") / "comparison.json").read_text())
     assert numbers["mine"]["range"] == [0.05, 1.3]
     with pytest.raises(UserError, match="nobody: allowed: a checkpoint"):

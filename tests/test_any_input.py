@@ -19,7 +19,7 @@ from zrnn.workshop.errors import UserError
 from zrnn.workshop.schema import KEYS
 
 HOME = Path(__file__).parents[1]
-SHIPPED = torch.load(HOME / "pretrained" / "ZemlianovaRNN_seed4.pth", weights_only=True)["config"]
+SHIPPED = torch.load(checkpoints.SHIPPED, weights_only=True)["config"]
 
 JUNK = st.one_of(
     st.none(),

@@ -9,13 +9,14 @@ import pytest
 import torch
 import yaml
 
+from zrnn.network import checkpoints
 from zrnn.workshop import checks, configuration
 from zrnn.workshop.configuration import load
 from zrnn.workshop.errors import UserError
 from zrnn.workshop.schema import KEYS
 
 HOME = Path(__file__).parents[1]
-SHIPPED = torch.load(HOME / "pretrained" / "ZemlianovaRNN_seed4.pth", weights_only=True)["config"]
+SHIPPED = torch.load(checkpoints.SHIPPED, weights_only=True)["config"]
 
 
 def refusal(*args, **kwargs):

@@ -6,30 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-import models
 from zrnn.dynamics import cycles as dynamics
 from zrnn.network import drive
 
 CUES = np.array([0.3, 0.6])
-SIZES = dict(input_dim=2, hidden_dim=25, output_dim=1, dt=0.0005, tau=0.01, excit_percent=0.8)
+DT = 0.0005
 
 
 @pytest.fixture(params=["ZemlianovaRNN", "RNN"])
-def oscillator(request):
-    """Four E units excite each other and four I units, which stop them; the cue speeds it up."""
-    model = models.build_model(request.param, **SIZES, sigma_rec=0.01, sigma_input=0.0).double()
-    excit, inhib = slice(0, 4), slice(20, 24)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-        model.w_hh[excit, excit] = 2.5 / 3 * (1 - torch.eye(4))
-        model.w_hh[inhib, excit] = 1.5 / 4
-        model.w_hh[excit, inhib] = -1.5 / 4
-        model.b_hh.fill_(-1.0)
-        model.b_hh[excit] = torch.tensor([0.08, 0.09, 0.11, 0.12])
-        model.b_hh[inhib] = torch.tensor([-0.08, -0.06, -0.04, -0.02])
-        model.w_ih[excit, 1] = 0.05
-        model.w_ho[0, excit] = 0.25
+def oscillator(request, make_oscillator):
+    """The oscillator made by hand, in steps short enough for finite differences."""
+    model = make_oscillator(request.param, cue_weight=0.05).double()
+    model.dt = DT
     return model
 
 
@@ -93,7 +81,7 @@ def test_a_kick_shifts_the_taps_as_the_adjoint_says(oscillator):
     for t in np.linspace(times[1] + 2, times[2], 5).astype(int):
         kicked = found.currents[t + 1, :1].clone()
         kicked[:, 1] += 1e-6
-        rest = dynamics.find_cycles(oscillator, CUES[:1], kicked, 0.0, (len(z) - t - 1) * 0.0005)
+        rest = dynamics.find_cycles(oscillator, CUES[:1], kicked, 0.0, (len(z) - t - 1) * DT)
         after = (rest.currents[1:].relu() @ oscillator.w_ho.t())[:, 0, 0].detach().numpy()
         middle = np.ptp(z) / 2 + z.min()
         last = dynamics.rises(after, middle, 0.1 * np.ptp(z))[-1] + t + 1

@@ -45,6 +45,23 @@ def test_links_lead_to_files(document):
     assert not missing, f"{document}: {missing}"
 
 
+@pytest.mark.parametrize("readme", [path.name for path in READMES])
+def test_places_that_a_readme_names_are_there_or_made(readme):
+    """In links and code: files, folders, make targets; what .gitignore lists is made by a script"""
+    code = re.findall(r"```\w*\n(.*?)```|`([^`\n]+)`", TEXTS[readme], re.DOTALL)
+    words = " ".join(part for pair in code for part in pair).replace(",", " ").split()
+    words += [link for link in re.findall(r"\]\(([^)#]+)", TEXTS[readme]) if "://" not in link]
+    made = {line.strip("/") for line in (HOME / ".gitignore").read_text().splitlines()}
+    places = {w for w in words if re.fullmatch(r"[\w./*-]+(/|\.(py|sh|yaml|md|txt|ipynb|html))", w)}
+    missing = [w for w in places if w.split("/")[0] not in made and not list(HOME.glob(w))]
+    assert not missing, missing
+    assert len(places) > 10
+
+    targets = re.findall(r"^([\w-]+):", (HOME / "Makefile").read_text(), re.M)
+    asked = re.findall(r"\bmake ((?:[a-z]+(?:-[a-z]+)? ?)+)(?= *[`#\n])", TEXTS[readme])
+    assert asked and {word for line in asked for word in line.split()} <= set(targets)
+
+
 @pytest.mark.parametrize("code", PYTHON.findall("".join(TEXTS.values())))
 def test_the_snippet_prints_the_intervals_of_a_beat(code):
     printed = []

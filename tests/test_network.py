@@ -206,7 +206,7 @@ def test_weights_that_are_none(tmp_path, change, words):
         (b"junk", "cannot be read"),
         ([1, 2], "neither a checkpoint"),
         ({"state_dict": None}, "neither a checkpoint"),
-        ({"w_hh": torch.zeros(2, 2)}, "does not say what network"),
+        ({"w_hh": torch.zeros(2, 2)}, "w_ih is missing"),
         ({"state_dict": {}, "model_type": "LSTM", "arguments": {}}, "does not say what network"),
         ({"h2h.weight": torch.zeros(2, 2)}, "the predecessor's vanilla RNN"),
     ],

@@ -37,7 +37,7 @@ def test_a_step_lowers_every_error_and_keeps_dales_law(model):
     with torch.no_grad():
         model.w_hh.mul_(1.01)
     cues, targets, cycles, before = look(model)
-    assert np.abs(before).max() > 0.02
+    assert np.abs(before).max() > 5 * refinement.REACHED
     _, after, _ = refinement.mend(model, cues, targets, cycles, before, 1.0)
     assert np.abs(after).max() < 0.5 * np.abs(before).max()
     w, n_excit = model.effective_w_hh().detach(), model.n_excit
@@ -87,11 +87,11 @@ def test_where_no_step_helps_a_network_that_beats_is_kept(model, monkeypatch):
         raise refinement.LostBeat("no step helps")
 
     monkeypatch.setattr(refinement, "mend", mend)
+    monkeypatch.setattr(refinement, "NOISY_SECONDS", (1.0, 1.0))
     before = {name: value.clone() for name, value in model.state_dict().items()}
     (step,) = refinement.refine(model, PERIODS, TASK, model.dt)
-    assert step.worst > 0.05
-    looks = list(refinement.calibrate(model, PERIODS, TASK, torch.Generator().manual_seed(0)))
-    assert len(looks) == refinement.CALIBRATION_ROUNDS
+    assert step.worst > refinement.REACHED
+    assert list(refinement.calibrate(model, PERIODS, TASK, torch.Generator().manual_seed(0)))
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     with pytest.raises(refinement.LostBeat, match="no step helps"):  # half way
         list(refinement.refine(model, PERIODS, TASK, model.dt / 2))

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 
 import drive_model_and_save_outputs as drive_script
 import train
+from zrnn.network import checkpoints
+from zrnn.training import descent
 from zrnn.workshop import files
 from zrnn.workshop.errors import UserError
 from zrnn.workshop.schema import KEYS
 
 HOME = Path(__file__).parents[1]
-SHIPPED = HOME / "pretrained" / "ZemlianovaRNN_seed4.pth"
+SHIPPED = checkpoints.SHIPPED
 
 
 def wait_for(folder, pattern):
@@ -97,11 +99,26 @@ def refused(tmp_path, monkeypatch, quick):
     return refused
 
 
-def test_a_run_that_diverges_stops(refused):
+def test_a_run_that_diverges_stops(refused, monkeypatch):
+    monkeypatch.setattr(descent, "MAX_RETURNS", 1)
     Path("best_model.pth").write_text("the last good network")
-    refused("not finite at update", overwrite=True, **{"model.sigma_rec": 1e38})
+    refused(
+        "runs away again and again, the last time at update 2;",
+        overwrite=True,
+        **{"model.sigma_rec": 1e38},
+    )
     refused("--overwrite")
     assert Path("best_model.pth").read_text() == "the last good network"
+
+
+def test_a_training_that_leaves_no_beat_keeps_its_network_and_nothing_to_resume(
+    tmp_path, monkeypatch, quick
+):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):  # the second is not taken for a stopped one
+        with pytest.raises(UserError, match="no beat at cue .*; more --training.epochs .*so far: "):
+            train.main(device="cpu", **quick | {"training.epochs": 3, "training.refine": True})
+    assert [path.name for path in tmp_path.iterdir()] == ["best_model.unfinished.pth"]
 
 
 def test_places_and_states_that_cannot_be_used(refused):

@@ -82,6 +82,14 @@ def test_every_analysis_of_a_run_with_a_name(mine, monkeypatch, capsys):
     assert len(list((run / "model_outputs").glob("hidden_states_*.npy"))) == 7
 
 
+def test_a_mistyped_name_is_not_taken_for_the_shipped_network(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for script in (drive_script, plot_fig1, plot_fig5):
+        with pytest.raises(UserError, match="checkpoint runs/mien/best_model.pth: cannot be read"):
+            script.main(name="mien")
+    assert not list(tmp_path.iterdir()) and not capsys.readouterr().out
+
+
 @pytest.mark.parametrize("kind", ["ZemlianovaRNN", "RNN"])
 def test_same_seed_same_network(tmp_path, monkeypatch, weights, quick, kind):
     monkeypatch.chdir(tmp_path)

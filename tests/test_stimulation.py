@@ -9,13 +9,10 @@ import pytest
 import torch
 
 import models
-from zrnn.analysis import listening, phase_response, stimulation
-from zrnn.analysis import perturbation_measures as perturbed
-from zrnn.analysis import synchronization as sync
-from zrnn.analysis import synchronization_figures as draw
-from zrnn.analysis import synchronization_measures as measures
-from zrnn.analysis import synchronization_report as report
 from zrnn.network import drive
+from zrnn.synchronization import drawing as draw
+from zrnn.synchronization import listening, measures, perturbed, phase_response, report, stimulation
+from zrnn.synchronization import statistics as sync
 from zrnn.workshop.errors import UserError
 from zrnn.workshop.figures import save_results
 
@@ -37,25 +34,12 @@ def test_what_is_heard():
 
 
 @pytest.fixture(scope="module")
-def oscillator():
-    """Four E units excite each other and four I units, which stop them; the output is 0 to 1."""
-    sizes = dict(input_dim=2, hidden_dim=25, output_dim=1, dt=0.0005, tau=0.01)
-    model = models.build_model(
-        "ZemlianovaRNN", **sizes, excit_percent=0.8, sigma_rec=0.0005, sigma_input=0.0
-    ).double()
-    excit, inhib = slice(0, 4), slice(20, 24)
+def oscillator(make_oscillator):
+    """The oscillator made by hand, which hears clicks; its output is 0 to 1."""
+    model = make_oscillator(cue_weight=0.05).double()
+    model.dt, model.sigma_rec = 0.0005, 0.0005
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-        model.w_hh[excit, excit] = 2.5 / 3 * (1 - torch.eye(4))
-        model.w_hh[inhib, excit] = 1.5 / 4
-        model.w_hh[excit, inhib] = -1.5 / 4
-        model.b_hh.fill_(-1.0)
-        model.b_hh[excit] = torch.tensor([0.08, 0.09, 0.11, 0.12])
-        model.b_hh[inhib] = torch.tensor([-0.08, -0.06, -0.04, -0.02])
-        model.w_ih[excit, 1] = 0.05
-        model.w_ih[excit, 0] = 0.02
-        model.w_ho[0, excit] = 0.25
+        model.w_ih[:4, 0] = 0.02
         inputs = torch.tensor([0.0, 0.5]).expand(1, 4000, 2)
         state = 0.1 * torch.ones(1, 25)
         z = drive.run(model, inputs, state=state).outputs[0, 2000:]

@@ -5,11 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from zrnn.analysis import phase_response, stimulation, trajectories
-from zrnn.analysis import synchronization as sync
-from zrnn.analysis import synchronization_measures as measures
-from zrnn.analysis.perturbation_measures import median
-from zrnn.analysis.synchronization_report import plain, tempos_compared
+from zrnn.synchronization import measures, phase_response, stimulation, trajectories
+from zrnn.synchronization import statistics as sync
+from zrnn.synchronization.perturbed import median
+from zrnn.synchronization.report import plain, tempos_compared
 
 
 def linear_tapper(rng, n, alpha, sd=0.01, shift_at=None, shift=0.0):

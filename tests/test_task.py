@@ -34,7 +34,8 @@ def test_trial_sample_by_sample(dt):
 
 def test_random_trials_take_all_periods_alike():
     periods, generator = CONFIG.training.periods, torch.Generator().manual_seed(0)
-    inputs, target = task.draw_trials(periods, 14, 2.0, 1.0, 0.001, CONFIG.task, generator)
+    inputs, target, drawn = task.draw_trials(periods, 14, 2.0, 1.0, 0.001, CONFIG.task, generator)
+    np.testing.assert_allclose(inputs[:, -1, 1], 0.1 / drawn, rtol=1e-6)
     assert inputs.shape == (14, 2000, 2) and target.shape == (14, 2000, 1)
     np.testing.assert_allclose(
         np.sort(inputs[:, -1, 1]), np.sort([0.1 / p for p in 2 * periods]), rtol=1e-6

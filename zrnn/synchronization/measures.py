@@ -7,9 +7,10 @@ Shapes: B tempos, R runs.
 
 import numpy as np
 
-from zrnn.analysis import stimulation, synchronization
-from zrnn.analysis.synchronization import jackknife
 from zrnn.analysis.taps import asynchronies, describe_beat
+from zrnn.synchronization import statistics as synchronization
+from zrnn.synchronization import stimulation
+from zrnn.synchronization.statistics import jackknife
 
 SECONDS = 20.0  # of each run with clicks, and in silence
 MAX_LAG = 10

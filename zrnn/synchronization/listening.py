@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from zrnn.analysis import stimulation
-from zrnn.analysis.synchronization import adapted_period
 from zrnn.analysis.taps import HALF_HEIGHT, HYSTERESIS, find_taps
 from zrnn.network import drive
 from zrnn.network import task as tasks
+from zrnn.synchronization import stimulation
+from zrnn.synchronization.statistics import adapted_period
 
 N_CLICKS = 24  # of the tempo to be learnt
 SILENCE = 2.0  # [s] after the last of them

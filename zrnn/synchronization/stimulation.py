@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from zrnn.analysis import geometry, synchronization
+from zrnn.analysis import geometry
 from zrnn.analysis.taps import asynchronies, find_taps
 from zrnn.network import drive
 from zrnn.network import task as tasks
+from zrnn.synchronization import statistics as synchronization
 
 ONSET = 0.05  # [s] of the first click
 LEAD_SECONDS = 2.0  # [s] before anything is counted, changed or stopped

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from zrnn.analysis.synchronization import LOCKINGS, wrapped
+from zrnn.synchronization.statistics import LOCKINGS, wrapped
 from zrnn.workshop.figures import label_of, period_colours, plt
 
 WIDTH = 9  # [in] of each figure, so that its text is legible in a README

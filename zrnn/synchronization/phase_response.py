@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zrnn.analysis import stimulation, synchronization
 from zrnn.analysis.taps import find_taps
 from zrnn.dynamics import cycles as dynamics
 from zrnn.network import drive
 from zrnn.network import task as tasks
+from zrnn.synchronization import statistics as synchronization
+from zrnn.synchronization import stimulation
 
 N_PHASES = 40
 READ_AFTER = 8.5  # [cycles] after the first of the phases at which a click comes: it has settled

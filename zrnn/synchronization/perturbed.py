@@ -7,8 +7,8 @@ Shapes: B tempos, R runs with different noise, H heights of a click, S steps.
 import numpy as np
 import torch
 
-from zrnn.analysis import listening, phase_response, stimulation
-from zrnn.analysis.synchronization import LOCKINGS, STAY, taps_until, wrapped
+from zrnn.synchronization import listening, phase_response, stimulation
+from zrnn.synchronization.statistics import LOCKINGS, STAY, taps_until, wrapped
 
 STEPS = np.array([s * sign for s in (0.05, 0.1, 0.2, 0.4) for sign in (1, -1)])
 REACHED, LEARNT = 0.05, 0.02  # shares of a tempo: near enough

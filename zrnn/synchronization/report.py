@@ -4,9 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from zrnn.analysis import perturbation_measures as perturbed
-from zrnn.analysis import phase_response, stimulation, trajectories
-from zrnn.analysis import synchronization_measures as measures
+from zrnn.synchronization import measures, perturbed, phase_response, stimulation, trajectories
 from zrnn.workshop.errors import UserError
 
 STATE_RUNS = 2  # whose mean gives the trajectories
