@@ -1,4 +1,4 @@
-"""Many trainings side by side, tables of what they made, and the experiments on small networks."""
+"""Trainings side by side, tables of what they made, experiments on small networks, benchmarks."""
 
 import sys
 from pathlib import Path
@@ -15,12 +15,16 @@ from zrnn.training.recipe import Row as Step
 from zrnn.workshop import configuration
 from zrnn.workshop.errors import UserError
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
+for folder in ("experiments", "benchmarks"):
+    sys.path.insert(0, str(Path(__file__).parents[1] / folder))
 
 import ablations  # noqa: E402
+import contestants  # noqa: E402
 import noise  # noqa: E402
+import race  # noqa: E402
 import reach  # noqa: E402
 import recipe_picture  # noqa: E402
+import run  # noqa: E402
 import seeds  # noqa: E402
 import side_by_side  # noqa: E402
 
@@ -80,30 +84,28 @@ def test_seeds_of_a_job_array():
 def test_what_is_there_is_skipped_what_was_stopped_goes_on_what_fails_is_listed(
     tmp_path, quick, capsys
 ):
-    flags = quick | {"training.epochs": 3}
-    commands = {
-        "good": side_by_side.training(tmp_path, "good", flags),
-        "bad": side_by_side.training(tmp_path, "bad", flags, "descent.RUNAWAY = -1.0"),
-    }
-    commands["bad"].append("--training.epochs=50")
+    (tmp_path / "there.pth").touch()
+    (tmp_path / "stopped.pth.state").touch()
+    flags = quick | {"training.epochs": 50}
+    bad = side_by_side.training(tmp_path, "bad", flags, "descent.RUNAWAY = -1.0")
+    commands = {"bad": bad, "there": side_by_side.training(tmp_path, "there", flags)}
     assert side_by_side.train_all(tmp_path, commands, 2) == ["bad"]
     said = capsys.readouterr().out
-    assert "good: trained" in said and "bad: error: the network runs away again" in said
-    assert side_by_side.train_all(tmp_path, {"good": commands["good"]}, 1) == []
-    assert "0 to train, 1 are there" in capsys.readouterr().out
-    (tmp_path / "good.pth.state").touch()
-    assert "--resume" in side_by_side.training(tmp_path, "good", flags)
+    assert "1 to train, 1 are there" in said
+    assert "bad: error: the network runs away again" in said and "not trained: bad" in said
+    assert side_by_side.training(tmp_path, "stopped", flags)[-1] == "--resume"
+    assert "--resume" not in bad
 
 
 def test_seeds_end_with_tables(tmp_path, quick, capsys):
     flags = quick | {"training.epochs": 3, "check.enable": True, "drive.keep_seconds": 1}
     flags |= {"check.noise_runs": 1, "check.untrained_periods": 3, "check.untrained_runs": 1}
-    seeds.main(str(tmp_path), seeds="0..1", **flags)
+    seeds.main(str(tmp_path), seeds="3", **flags)
     said = capsys.readouterr().out
-    assert "not trained: none" in said and "0 of 2 networks meet every bound" in said
-    assert "| measure | to reach | seed0 | seed1 |" in said and "**0/7 beat" in said
+    assert "not trained: none" in said and "0 of 1 networks meet every bound" in said
+    assert "| measure | to reach | seed3 |" in said and "**0/7 beat" in said
     made = {path.name for path in tmp_path.iterdir()}
-    assert made == {f"ZemlianovaRNN_seed{n}.{kind}" for n in "01" for kind in ("pth", "csv", "txt")}
+    assert made == {f"ZemlianovaRNN_seed3.{kind}" for kind in ("pth", "csv", "txt")}
 
 
 def test_every_ablation_names_flags_and_constants_that_are_there():
@@ -168,3 +170,23 @@ def test_a_verdict_of_an_older_version_is_refused(tmp_path, make_oscillator):
     save_checkpoint(tmp_path / "old.pth", make_oscillator(), behaviour={"rows": [{}], "met": True})
     with pytest.raises(UserError, match="older version"):
         tables.read_network(tmp_path / "old.pth")
+
+
+def test_a_bench_says_what_is_missed():
+    times = {"ours": race.Time([0.2, 0.3, 0.25], 10.0), "floor": race.Time([0.2, 0.2], 0.0)}
+    text = run.race_table("update", times, "floor", {"ours": 1.2})
+    row = "| ours | 250.0 ms | 200.0 to 300.0 ms | 10 MB | 1.25 | **at most 1.2** |"
+    assert row in text.splitlines()
+
+
+def test_contestants_take_turns():
+    own = run.settings(1, hidden=20, batch=4, steps=30)
+    runners = {"ours": ("updates", own), "floor": ("products", own | {"at_once": True})}
+    times = race.race(runners, 2)
+    assert all(len(one.seconds) == 2 and min(one.seconds) > 0 for one in times.values())
+
+
+def test_ways_to_the_same_update_agree():
+    own = run.settings(1, hidden=20, batch=4, steps=30, dt=0.01)
+    ours, loop = contestants.updates(own), contestants.loops(own | {"anew": True})
+    assert [ours() for _ in range(3)] == pytest.approx([loop() for _ in range(3)], rel=1e-4)
