@@ -193,8 +193,8 @@ def open_network(config_path, checkpoint, device, flags):
         checkpoint = plain.training.save_path
     path = checkpoints.find_checkpoint(checkpoint, plain.training.save_path)
     path, content = checkpoints.read_checkpoint(path, plain.model)
-    print(f"network: {path}")
     config = configuration.load(config_path, flags, content.get("config"))
+    print(f"network: {path}", configuration.changes_text(config), sep="\n")
     model = restore_model(content, **dict(config.model)).to(pick_device(device))
     made_by = provenance() | {"checkpoint": str(path), "sha256": content["sha256"]}
     return config, model, made_by | {"device": str(model.w_hh.device)}

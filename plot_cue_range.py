@@ -56,7 +56,6 @@ def draw(cues, beats, trained, cue_constant):
 
 def main(config_path=None, checkpoint=None, device="auto", **flags):
     config, model, made_by = models.open_network(config_path, checkpoint, device, flags)
-    print(configuration.changes_text(config))
     own, task = config.cue_range, config.task
     cues = np.linspace(*own.cues, own.n_cues)
     n_steps = round((judge.CLICK_SECONDS + own.keep_seconds) / model.dt)
