@@ -5,13 +5,13 @@ PYTHON := .venv/bin/python
 
 # two at a time, one thread each; the longest begins first
 figures: .venv/installed
-	OMP_NUM_THREADS=1 $(MAKE) -j 2 --output-sync fig5 synchronization fig1 bifurcation groups cue_range fig3
+	OMP_NUM_THREADS=1 $(MAKE) -j 2 fig5 synchronization fig1 bifurcation groups cue_range fig3
 
-fig1:
+fig1: .venv/installed
 	$(PYTHON) drive_model_and_save_outputs.py --checkpoint shipped
 	$(PYTHON) plot_fig1.py --checkpoint shipped
 
-fig5 bifurcation groups cue_range synchronization fig3:
+fig5 bifurcation groups cue_range synchronization fig3: .venv/installed
 	$(PYTHON) plot_$@.py $(if $(filter fig3,$@),,--checkpoint shipped)
 
 test: .venv/installed

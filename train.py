@@ -39,7 +39,7 @@ TIMED = 10  # updates after which the time of all is estimated
 LONG = 3600  # [s] an estimate beyond this comes with advice
 
 
-def starting_point(config_path, flags, name, resume):
+def starting_point(config_path, flags, name, resume, device):
     """The configuration of a run and, with resume, the state in which it was stopped, else None."""
     if str(config_path).endswith(".pth"):
         path, content = checkpoints.read_checkpoint(config_path)
@@ -55,6 +55,8 @@ def starting_point(config_path, flags, name, resume):
     saved = checkpoints.read_checkpoint(path)[1]
     if "part" not in saved:
         raise UserError(f"{path}: not the state of a stopped run; start one without --resume")
+    if saved["device"] != device.type:
+        raise UserError(f"device is {device.type}; allowed: {saved['device']}, as it was started")
     wanted = configuration.load(config_path or saved["config"], flags, name=name)
     started = configuration.load(saved["config"])
     wrong = [
@@ -182,7 +184,7 @@ def save_pictures(model, config, text):
 
 
 def judge_network(model, config) -> judge.Verdict:
-    """Drive the network as the check section says, and hold it against its bounds."""
+    """Drive the network, drive.keep_seconds in silence, and hold it against its bounds."""
     check, trained = config.check, config.training.periods
     others = judge.untrained_periods(trained, check.untrained_periods)
     seconds = judge.CLICK_SECONDS + config.drive.keep_seconds
@@ -231,7 +233,7 @@ def main(config_path=None, device="auto", resume=False, overwrite=False, name=No
     # configuration
     ranks = sharing.join(device)
     device = pick_device(device)
-    config, saved = starting_point(config_path, flags, name, resume)
+    config, saved = starting_point(config_path, flags, name, resume, device)
     training, save_path = config.training, Path(config.training.save_path)
     check_room(config, resume, overwrite)
     if ranks[0] == 0:
@@ -257,6 +259,7 @@ def main(config_path=None, device="auto", resume=False, overwrite=False, name=No
                 if isinstance(failed, RunsAway):
                     raise
                 unfinished = save_path.with_suffix(".unfinished.pth")
+                run.model.arguments["dt"] = about["config"]["model"]["dt"] = run.model.dt
                 checkpoints.save_checkpoint(unfinished, run.model, **about)
                 raise UserError(
                     f"{failed}; more --training.epochs or another --training.seed may help; the "

@@ -138,7 +138,7 @@ def phase_response(model, cycles: Cycles) -> Tensor:
     """d log period / dx_t along the cycles, (T, B, N).
 
     A push e of the currents at step t makes the k periods that are measured longer by k T times
-    this times e in all; pushed before the first rise that counts, by nothing.
+    this times e in all; pushed before the first rise that counts, by next to nothing.
     """
     slopes = torch.as_tensor(cycles.slopes[..., :1]).to(cycles.currents)  # (T, B, 1)
     parts = adjoint(cycles.currents, slopes, None, model.effective_w_hh(), model.w_ho, model.alpha)

@@ -5,6 +5,7 @@ Shapes: B trials, T time steps, N units. Runs never record a gradient.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -43,7 +44,9 @@ def constant_cues(cues, n_steps: int) -> Tensor:
 
 def source_of_noise(noise, device):
     """A generator: `noise` itself, or one with that seed. None stays None."""
-    return torch.Generator(device).manual_seed(noise) if isinstance(noise, int) else noise
+    if isinstance(noise, Integral) and not isinstance(noise, bool):
+        return torch.Generator(device).manual_seed(int(noise))
+    return noise
 
 
 @torch.no_grad()

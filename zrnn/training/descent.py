@@ -3,9 +3,9 @@
     loss = sum over trials of weight x mean over time of (z - target)^2,  weight ~ period
 
 under input noise and a recurrent noise that grows while the network learns, and with the period.
-A beat at 8 Hz has eight cycles in a second of silence, one at 2 Hz has two, and the same CV of its
-intervals shows half as much by the end of it. Noise ~ period^0.6 makes up for that: all tempos
-are trained to the same steadiness.
+A beat at 8 Hz has eight cycles in a second of silence, one at 2 Hz has two: at the same CV of its
+intervals the slow beat has strayed half as far by then, as a share of a cycle. Noise ~ period^0.6
+makes up for that: all tempos are trained to the same steadiness.
 
 Shapes: B trials, T time steps.
 """
@@ -148,7 +148,8 @@ def descend(run, training, task, ranks=(0, 1)) -> Iterator[Update]:
                     "lower training.learning_rate or training.noise_scale"
                 )
             run.model.load_state_dict(run.safe[0])
-            run.optimizer.load_state_dict(run.safe[1])
+            run.optimizer.load_state_dict(copy.deepcopy(run.safe[1]))  # it keeps what it is given
+            run.fresher = run.safe
         elif number % SAFE_EVERY == 0:
             run.safe = run.fresher
             run.fresher = copy.deepcopy((run.model.state_dict(), run.optimizer.state_dict()))

@@ -29,11 +29,11 @@ MAX_RESIDUALS = np.array([0.04, 0.2, 0.2])  # of them in one step, before they a
 SMALLEST_REACH = 0.05  # the share of these below which no step helps
 MAX_ERROR = 0.3  # a period further off counts as lost
 RUNG, SHORTEST_RUNG = 0.7, 0.99  # a dt of the ladder is at least, at most this times the one before
-NEXT_RUNG = 0.02  # worst residual with which the next rung is tried
-MAX_JUMP = 0.06  # and with which it is taken
-REACHED = 0.0015  # and with which the last one is done
+NEXT_RUNG = 0.02  # worst residual with which a shorter dt is tried
+MAX_JUMP = 0.06  # worst residual with which a shorter dt is taken
+REACHED = 0.0015  # worst error of a period with which refinement is done
 SETTLE_FIRST = 2.0  # [s] from rest onto the cycles, the first half with clicks
-MAX_STEPS = 100  # of Newton's method, in all
+MAX_STEPS = 100  # looks at all cycles, in all
 SETTLE_SECONDS = 0.5  # from where the last cycles were left onto the cycles of the new weights
 N_CYCLES = 3.1  # of the longest period, are measured
 MAX_CALIBRATION_STEPS = 4  # of Newton's method in each
@@ -103,7 +103,8 @@ def newton_step(model, cues, cycles: Cycles, errors, reach=1.0) -> None:
 def mend(model, cues, targets, cycles: Cycles, errors, reach, shift=0.0):
     """A Newton step that keeps every beat: new cycles and errors, and the reach for the next.
 
-    Where a beat would be lost, or nothing gets better, the weights go back and the reach is halved.
+    Where a beat would be lost, or neither the periods get better (nor are they right already) nor
+    the residuals as a whole, the weights go back and the reach is halved.
     shift (B,): what is added to the errors before. Raises LostBeat.
     """
     worst = np.abs(errors + shift).max(), np.abs(residuals(errors + shift, cycles)).max()
@@ -155,6 +156,8 @@ def refine(model, periods, task, final_dt) -> Iterator[Step]:
             if rung > SHORTEST_RUNG:
                 lost = cues[np.nan_to_num(np.abs(new), nan=9.0).argmax()]
                 raise LostBeat(f"the beat is lost below dt {1000 * before:.3g} ms, cue {lost:.3g}")
+    if at_end:
+        return
     raise LostBeat(f"no end at dt {1000 * model.dt:.3g} ms: a period is off by {worst:.1%}")
 
 
@@ -173,7 +176,8 @@ def noise_shift(model, cues, periods, state, noise, seconds) -> np.ndarray:
     taps = [find_taps(output, model.dt) for output in outputs]
     spans, counts = np.zeros(len(cues)), np.zeros(len(cues))
     for row, own in zip(rows, taps, strict=True):
-        spans[row] += own[-1] - own[0] if len(own) > 2 else np.nan
+        enough = len(own) > max(2, 0.8 * seconds / periods[row])
+        spans[row] += own[-1] - own[0] if enough else np.nan
         counts[row] += len(own) - 1
     return np.log(spans * model.dt / counts / periods)
 
@@ -181,9 +185,9 @@ def noise_shift(model, cues, periods, state, noise, seconds) -> np.ndarray:
 def calibrate(model, periods, task, noise) -> Iterator[Step]:
     """Make the mean ITIs under recurrent noise what the cues ask for; noise: a generator.
 
-    Noise makes the beat slower by a share that is smooth in the tempo: it is measured, smoothed by
-    a polynomial in the log period, and taken off the periods that Newton's method aims at. The
-    share changes with the weights, so all of it comes twice. Yields after each measurement and
+    Noise makes the beat slower, or faster, by a share that is smooth in the tempo: it is measured,
+    smoothed by a polynomial in the log period, and taken off the periods that Newton's method aims
+    at. The share changes with the weights, so all of it comes twice. Yields after each measurement and
     each step; a round ends where no step helps any more. Raises LostBeat.
     """
     targets = targets_of(periods)

@@ -58,6 +58,9 @@ class TrainingRun:
         self.optimizer.load_state_dict(saved["optimizer"])
         self.generator.set_state(saved["generators"][0])
         self.noise.set_state(saved["generators"][1])
-        self.part, self.losses, self.log = saved["part"], saved["losses"], saved["log"]
+        self.part, self.losses = saved["part"], saved["losses"]
+        self.log = [  # a part after the descent begins anew
+            row for row in saved["log"] if row["part"] == "descent" or row["part"] != self.part
+        ]
         self.returns, self.seconds = saved["returns"], saved["seconds"]
         self.safe, self.fresher = saved["copies"]

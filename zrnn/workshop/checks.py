@@ -31,7 +31,7 @@ GONE = dict.fromkeys(
     "no longer needed, leave it out",
 ) | {
     "stage_dt": "use training.dt, from where training.refine goes to model.dt",
-    "products": "all products are taken in float32, leave it out",
+    "products": "no longer needed, leave it out",
 }
 
 

@@ -137,7 +137,7 @@ class Training(Section):
     )
     max_grad_norm: Number = key(1.0, "the gradient is clipped to this norm", gt=0)
     early_stopping_loss: Number = key(
-        0.0, "training ends when the loss is below this; 0: never", ge=0
+        0.0, "the descent ends when its mean loss is below this; 0: never", ge=0
     )
     refine: Flag = key(True, "carry the network from training.dt to model.dt")
     calibrate: Flag = key(True, "set the periods right under noise at the end")
@@ -146,7 +146,7 @@ class Training(Section):
     save_seconds: Number = key(
         30.0, "[s] of work between two saves of the state that --resume goes on from", ge=0, le=1e9
     )
-    log_path: Path = key("training_log.csv", "learning rate, noise and loss of every update")
+    log_path: Path = key("training_log.csv", "every update and look: loss or error")
 
 
 class Drive(Section):
