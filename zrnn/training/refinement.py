@@ -187,8 +187,8 @@ def calibrate(model, periods, task, noise) -> Iterator[Step]:
 
     Noise makes the beat slower, or faster, by a share that is smooth in the tempo: it is measured,
     smoothed by a polynomial in the log period, and taken off the periods that Newton's method aims
-    at. The share changes with the weights, so all of it comes twice. Yields after each measurement and
-    each step; a round ends where no step helps any more. Raises LostBeat.
+    at. The share changes with the weights, so all of it comes twice. Yields after each measurement
+    and each step; a round ends where no step helps any more. Raises LostBeat.
     """
     targets = targets_of(periods)
     cues, reach, degree = task.cue_constant / targets, 1.0, min(SHIFT_DEGREE, len(set(periods)) - 1)
