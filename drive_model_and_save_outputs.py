@@ -146,7 +146,6 @@ def table(rows):
 def main(config_path=None, checkpoint=None, device="auto", **flags):
     # config, network, periods
     config, model, made_by = models.open_network(config_path, checkpoint, device, flags)
-    print(configuration.changes_text(config))
     text, own = configuration.to_text(config, made_by), config.drive
     trained = list(config.training.periods)
     periods = trained + extra_periods(own.extra_periods, trained, own.seed)

@@ -42,8 +42,6 @@ class RNN(nn.Module):
         self, input_dim, hidden_dim, output_dim, dt, tau, vanilla_sigma_rec=0.0, generator=None
     ):
         super().__init__()
-        self.arguments = dict(input_dim=input_dim, hidden_dim=hidden_dim, output_dim=output_dim)
-        self.arguments |= dict(dt=dt, tau=tau, vanilla_sigma_rec=vanilla_sigma_rec)
         self.dt, self.tau, self.sigma_rec = dt, tau, vanilla_sigma_rec
         self.w_ih = nn.Parameter(torch.empty(hidden_dim, input_dim))  # W_in
         self.w_hh = nn.Parameter(torch.empty(hidden_dim, hidden_dim))  # [post, pre]
@@ -123,9 +121,8 @@ class ZemlianovaRNN(RNN):
     sigma_rec, sigma_input: SD of the recurrent and of the input noise.
     """
 
-    # W starts half-normal with this gain. The predecessor's start (Xavier-normal of gain 0.1 with
-    # its negatives set to zero) has the same row sums, but |.| has no gradient at its zeros: half
-    # of the synapses could never train.
+    # W starts half-normal. The predecessor's start (Xavier-normal of gain 0.1, negatives set to
+    # zero) has the same row sums, but |.| has no gradient at 0: half of W could never train.
     W_HH_GAIN = 0.05
 
     def __init__(
@@ -133,9 +130,6 @@ class ZemlianovaRNN(RNN):
         generator=None,
     ):  # fmt: skip
         super().__init__(input_dim, hidden_dim, output_dim, dt, tau, sigma_rec, generator)
-        del self.arguments["vanilla_sigma_rec"]
-        self.arguments |= dict(excit_percent=excit_percent, sigma_rec=sigma_rec)
-        self.arguments |= dict(sigma_input=sigma_input)
         self.sigma_input = sigma_input
         with torch.no_grad():
             self.w_hh.mul_(self.W_HH_GAIN).abs_()
@@ -154,8 +148,11 @@ MODELS = {"ZemlianovaRNN": ZemlianovaRNN, "RNN": RNN}
 
 def build_model(type: str, generator: torch.Generator | None = None, **arguments) -> RNN:
     """A fresh network of the named type; `arguments` may hold more keys than its class takes."""
-    names = set(inspect.signature(MODELS[type]).parameters) & set(arguments)
-    return MODELS[type](**{name: arguments[name] for name in names}, generator=generator)
+    names = inspect.signature(MODELS[type]).parameters
+    own = {name: value for name, value in arguments.items() if name in names}
+    model = MODELS[type](**own, generator=generator)
+    model.arguments = own  # for its checkpoint
+    return model
 
 
 def restore_model(content: dict, **changes) -> RNN:
@@ -168,10 +165,8 @@ def restore_model(content: dict, **changes) -> RNN:
     own = configuration.checked_arguments(given)
     for key in ("type", "input_dim", "hidden_dim", "output_dim", "excit_percent"):
         if key in given and key in changes and changes[key] != own[key]:
-            raise UserError(
-                f"model.{key} is {changes[key]!r}; allowed: {own[key]!r}, with which the "
-                "checkpoint was trained; for another, train a network: python train.py"
-            )
+            made = f"allowed: {own[key]!r}, with which the checkpoint was trained"
+            raise UserError(f"model.{key} is {changes[key]!r}; {made}; else python train.py")
     model = build_model(**own | changes)
     model.load_state_dict(checkpoints.check_weights(content["state_dict"], model.state_dict()))
     return model.eval()
@@ -190,17 +185,16 @@ def load_network(path=None, device: str = "cpu", **changes) -> RNN:
 def open_network(config_path, checkpoint, device, flags):
     """What a script begins with: the configuration, the network on its device, what made them.
 
-    The configuration is that of `config_path` and `flags`, with the model, task and training
-    sections of the checkpoint (as in `checkpoints.find_checkpoint`; for a run with a name, its own
-    and no other). Prints which network it is. Raises UserError.
+    The configuration is that of `config_path` and `flags`, with the checkpoint's model, task and
+    training sections; a run with a name has its own network. Raises UserError.
     """
     plain = configuration.load(config_path, flags)
     if "name" in flags and checkpoint is None:
         checkpoint = plain.training.save_path
     path = checkpoints.find_checkpoint(checkpoint, plain.training.save_path)
     path, content = checkpoints.read_checkpoint(path, plain.model)
-    print(f"network: {path}")
     config = configuration.load(config_path, flags, content.get("config"))
+    print(f"network: {path}", configuration.changes_text(config), sep="\n")
     model = restore_model(content, **dict(config.model)).to(pick_device(device))
     made_by = provenance() | {"checkpoint": str(path), "sha256": content["sha256"]}
     return config, model, made_by | {"device": str(model.w_hh.device)}

@@ -40,12 +40,13 @@ def draw(cues, beats, trained, cue_constant):
     if not beating.all():
         below = np.full((~beating).sum(), ideal.min() / 1.5)
         axes[0].plot(cues[~beating], below, "x", color="#D55E00", label="no beat")
-    for i in np.flatnonzero(np.diff(beating)) + 1:
+    edges = np.flatnonzero(np.diff(beating)) + 1  # where it starts and ends; near an end, often
+    for i in edges[[0, -1]] if len(edges) > 1 else edges:
         between, word = (cues[i - 1] + cues[i]) / 2, "starts" if beating[i] else "ends"
         for panel in axes:
             panel.axvline(between, color="#D55E00", ls="--", lw=1)
         text = f" beat {word}\n at {between:.3f}"
-        axes[0].annotate(text, (between, ideal.max()), va="top", fontsize=9)
+        axes[0].annotate(text, (between, ideal.max() ** 0.3 * ideal.min() ** 0.7), fontsize=9)
     axes[0].set(yscale="log", ylabel="ITI [s]", title="How far the beat reaches: cue alone")
     axes[0].legend(loc="upper right", fontsize=9)
     axes[1].plot(cues[beating], 100 * (itis / ideal - 1)[beating], "o", ms=3.5, color="#0072B2")
@@ -56,7 +57,6 @@ def draw(cues, beats, trained, cue_constant):
 
 def main(config_path=None, checkpoint=None, device="auto", **flags):
     config, model, made_by = models.open_network(config_path, checkpoint, device, flags)
-    print(configuration.changes_text(config))
     own, task = config.cue_range, config.task
     cues = np.linspace(*own.cues, own.n_cues)
     n_steps = round((judge.CLICK_SECONDS + own.keep_seconds) / model.dt)

@@ -153,7 +153,6 @@ def draw_lesions(rows, periods):
 
 def main(config_path=None, checkpoint=None, device="auto", **flags):
     config, model, made_by = models.open_network(config_path, checkpoint, device, flags)
-    print(configuration.changes_text(config))
     own = config.groups
 
     found = groups.find_populations(model, config.training.periods, config.task, own.seed)

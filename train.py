@@ -188,10 +188,16 @@ def judge_network(model, config) -> judge.Verdict:
     seconds = judge.CLICK_SECONDS + config.drive.keep_seconds
     with tqdm(total=round(seconds / model.dt), desc="driving", unit="step") as bar:
         rows = judge.measure(
-            model, trained, config.task, runs=check.noise_runs, others=others,
-            other_runs=check.untrained_runs, keep_seconds=config.drive.keep_seconds,
-            seed=check.seed, on_steps=bar.update,
-        )  # fmt: skip
+            model,
+            trained,
+            config.task,
+            runs=check.noise_runs,
+            others=others,
+            other_runs=check.untrained_runs,
+            keep_seconds=config.drive.keep_seconds,
+            seed=check.seed,
+            on_steps=bar.update,
+        )
     findings = judge.judge(rows, check.max_error, check.max_untrained_error, check.max_cv)
     return judge.Verdict(rows, findings)
 

@@ -42,9 +42,14 @@ def batches(settings):
 
     seconds, generator = settings["steps"] * settings["dt"], torch.Generator().manual_seed(0)
     return lambda: task.draw_trials(
-        TRAINING.periods, settings["batch"], seconds, seconds / 2, settings["dt"], CONFIG.task,
+        TRAINING.periods,
+        settings["batch"],
+        seconds,
+        seconds / 2,
+        settings["dt"],
+        CONFIG.task,
         generator,
-    )  # fmt: skip
+    )
 
 
 def updates(settings, forward=None):

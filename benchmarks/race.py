@@ -40,9 +40,11 @@ def race(contestants: dict[str, tuple], repeats: int, pythons: dict | None = Non
         script = Path(__file__).with_name("contestants.py")
         running[name] = subprocess.Popen(
             [python, script, function, json.dumps(settings)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
             env=_environment(settings["threads"]),
-        )  # fmt: skip
+        )
         if running[name].stdout.readline() != "ready\n":
             raise RuntimeError(f"{function} did not start; its error is above")
     seconds = {name: [] for name in running}
@@ -60,9 +62,12 @@ def script(words: list, folder, threads: int) -> Time:
     with open(Path(folder) / "said.txt", "w+", encoding="utf-8") as said:
         began = time.perf_counter()
         process = subprocess.Popen(
-            [sys.executable, *map(str, words)], cwd=folder, stdout=said, stderr=subprocess.STDOUT,
+            [sys.executable, *map(str, words)],
+            cwd=folder,
+            stdout=said,
+            stderr=subprocess.STDOUT,
             env=_environment(threads),
-        )  # fmt: skip
+        )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -54,12 +54,16 @@ def race_table(title, times, floor, bounds) -> str:
     rows = [[title, "median", "least to most", "memory", "x products", "to reach"]]
     for name, own in times.items():
         ratio = own.median / times[floor].median
-        rows.append([
-            name, f"{1e3 * own.median:.1f} ms",
-            f"{1e3 * min(own.seconds):.1f} to {1e3 * max(own.seconds):.1f} ms",
-            f"{own.memory:.0f} MB", f"{ratio:.2f}",
-            against(ratio, bounds[name]) if name in bounds else "",
-        ])  # fmt: skip
+        rows.append(
+            [
+                name,
+                f"{1e3 * own.median:.1f} ms",
+                f"{1e3 * min(own.seconds):.1f} to {1e3 * max(own.seconds):.1f} ms",
+                f"{own.memory:.0f} MB",
+                f"{ratio:.2f}",
+                against(ratio, bounds[name]) if name in bounds else "",
+            ]
+        )
     return markdown(rows)
 
 
@@ -123,10 +127,17 @@ def scripts(threads, *_) -> str:
             memory = (
                 against(time.memory, DRIVE_MEMORY, " MB") if file == plans[FIGURES[0]][0] else ""
             )
-            rows.append([
-                name, f"{helped:.1f} s", against(helped, HELP_SECONDS, " s"),
-                f"{time.median:.1f} s", bound.get(name, ""), f"{time.memory:.0f} MB", memory,
-            ])  # fmt: skip
+            rows.append(
+                [
+                    name,
+                    f"{helped:.1f} s",
+                    against(helped, HELP_SECONDS, " s"),
+                    f"{time.median:.1f} s",
+                    bound.get(name, ""),
+                    f"{time.memory:.0f} MB",
+                    memory,
+                ]
+            )
         test = script(["-m", "pytest", "-q", HOME / "tests"], folder, threads).median
     rows.append(["make figures", "", "", f"{total:.0f} s", against(total, FIGURES_SECONDS, " s")])
     rows.append(["make test", "", "", f"{test:.0f} s", against(test, TEST_SECONDS, " s")])

@@ -70,23 +70,31 @@ def main(*paths):
     print_table(f"units: {heads}", tempos, networks, lambda n, hz: sizes(tempo_of(n, hz)))
     for hz in tempos:
         print_table(
-            f"{hz}: lag, correlation", first["tempos"][0]["activity"], networks,
+            f"{hz}: lag, correlation",
+            first["tempos"][0]["activity"],
+            networks,
             lambda n, name, hz=hz: timing(tempo_of(n, hz), name),
-        )  # fmt: skip
+        )
     types = list(first["agreement_across_tempos"])
     print_table(
-        "same at all tempos", types, networks,
+        "same at all tempos",
+        types,
+        networks,
         lambda n, name: f"{n['agreement_across_tempos'][name]['share']:.0%}",
-    )  # fmt: skip
+    )
     for hz in tempos:
         print_table(
-            f"{hz}: near the window's border", types, networks,
+            f"{hz}: near the window's border",
+            types,
+            networks,
             lambda n, name, hz=hz: f"{tempo_of(n, hz)['share_near_border'][name]:.0%}",
-        )  # fmt: skip
+        )
     print_table(
-        "silhouette of two parts", first["silhouette_of_two_parts"], networks,
+        "silhouette of two parts",
+        first["silhouette_of_two_parts"],
+        networks,
         lambda n, name: f"{n['silhouette_of_two_parts'][name]:.2f}",
-    )  # fmt: skip
+    )
     keys = list(dict.fromkeys(map(lesion_name, first["lesions"])))
     title = "lesion: runs that beat, error of their ITI"
     print_table(title, keys, networks, lambda n, name: lesion(n["lesions"], name))

@@ -88,8 +88,9 @@ def main(config_path=None, folder="recipe_plotting", **flags):
     periods, task = config.training.periods, config.task
     cues = np.linspace(
         task.cue_constant / max(periods) / (1 + BEYOND),
-        task.cue_constant / min(periods) * (1 + BEYOND), N_CUES,
-    )  # fmt: skip
+        task.cue_constant / min(periods) * (1 + BEYOND),
+        N_CUES,
+    )
     kept = snapshots(config)
     found = {}
     for dt in (config.training.dt, config.model.dt):

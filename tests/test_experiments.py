@@ -162,8 +162,10 @@ def test_snapshots_are_of_the_ends_of_the_parts(monkeypatch):
     monkeypatch.setattr(recipe_picture, "train", steps)
     kept = recipe_picture.snapshots(config)
     assert {part: int(model.b_ho) for part, model in kept.items()} == {
-        "descent": 2, "refinement": 3, "calibration": 4,
-    }  # fmt: skip
+        "descent": 2,
+        "refinement": 3,
+        "calibration": 4,
+    }
 
 
 def test_a_verdict_of_an_older_version_is_refused(tmp_path, make_oscillator):

@@ -18,8 +18,14 @@ from zrnn.workshop.errors import UserError
 # Mean ITIs [s] of the predecessor, read from the trained points of its published figure (right
 # panel of PCA_and_model_activity_stats.png); a pixel is 2 ms, so each is good to about 1 ms.
 PREDECESSOR = {
-    0.5: 0.496, 0.333: 0.341, 0.25: 0.256, 0.2: 0.209, 0.166: 0.172, 0.143: 0.146, 0.125: 0.130,
-}  # fmt: skip
+    0.5: 0.496,
+    0.333: 0.341,
+    0.25: 0.256,
+    0.2: 0.209,
+    0.166: 0.172,
+    0.143: 0.146,
+    0.125: 0.130,
+}
 
 
 @dataclass(frozen=True)
@@ -85,9 +91,17 @@ def tempo_table(networks: Sequence[Network]) -> str:
     """The trained periods, over the networks: errors, CVs, beats adrift; and the predecessor's."""
     conditions = judge.CLICKS, judge.REST
     rows = [
-        ["period", "predecessor", "ITI error: mean ± SD", "worst", "from rest: worst",
-         "CV: mean ± SD", "worst", "beats adrift at the end"],
-    ]  # fmt: skip
+        [
+            "period",
+            "predecessor",
+            "ITI error: mean ± SD",
+            "worst",
+            "from rest: worst",
+            "CV: mean ± SD",
+            "worst",
+            "beats adrift at the end",
+        ],
+    ]
     every = [row for network in networks for row in network.verdict.rows]
     for period in sorted({row.period for row in every if row.condition == judge.CLICKS})[::-1]:
         own, alone = (
@@ -95,16 +109,18 @@ def tempo_table(networks: Sequence[Network]) -> str:
             for condition in conditions
         )
         known = PREDECESSOR.get(period)
-        rows.append([
-            f"{period:.3f} s",
-            "" if known is None else f"{100 * (known / period - 1):+.1f} %",
-            spread([100 * row.error for row in own], " %", sign="+"),
-            worst_of([row.error for row in own]),
-            worst_of([row.error for row in alone]),
-            spread([100 * row.cv for row in own], " %"),
-            worst_of([row.cv for row in own]).lstrip("+"),
-            spread([row.adrift for row in own], sign="+"),
-        ])  # fmt: skip
+        rows.append(
+            [
+                f"{period:.3f} s",
+                "" if known is None else f"{100 * (known / period - 1):+.1f} %",
+                spread([100 * row.error for row in own], " %", sign="+"),
+                worst_of([row.error for row in own]),
+                worst_of([row.error for row in alone]),
+                spread([100 * row.cv for row in own], " %"),
+                worst_of([row.cv for row in own]).lstrip("+"),
+                spread([row.adrift for row in own], sign="+"),
+            ]
+        )
     return markdown(rows)
 
 
@@ -122,31 +138,44 @@ def findings_table(networks: Sequence[Network]) -> str:
 
 def variants_table(networks: dict[str, Network]) -> str:
     """A row a variant of the training, {variant: network}: the worst over its tempos."""
-    rows = [["variant", "worst error, trained", "worst error, never trained", "worst CV", "slope",
-             "missed, extra", "time"]]  # fmt: skip
+    rows = [
+        [
+            "variant",
+            "worst error, trained",
+            "worst error, never trained",
+            "worst CV",
+            "slope",
+            "missed, extra",
+            "time",
+        ]
+    ]
     for name, network in networks.items():
         clicked, others = (
             judge.rows_of(network.verdict.rows, condition)
             for condition in (judge.CLICKS, judge.UNTRAINED)
         )
-        rows.append([
-            name,
-            worst_of([row.error for row in clicked]),
-            worst_of([row.error for row in others]),
-            worst_of([row.cv for row in clicked]).lstrip("+"),
-            f"{judge.weber_slope(clicked):.2f}",
-            f"{sum(row.missed for row in clicked)}, {sum(row.extra for row in clicked)}",
-            f"{network.seconds['all parts']:.0f} s",
-        ])  # fmt: skip
+        rows.append(
+            [
+                name,
+                worst_of([row.error for row in clicked]),
+                worst_of([row.error for row in others]),
+                worst_of([row.cv for row in clicked]).lstrip("+"),
+                f"{judge.weber_slope(clicked):.2f}",
+                f"{sum(row.missed for row in clicked)}, {sum(row.extra for row in clicked)}",
+                f"{network.seconds['all parts']:.0f} s",
+            ]
+        )
     return markdown(rows)
 
 
 def weber_text(networks: Sequence[Network]) -> str:
     """Slope of log SD against log mean ITI over the networks, with Student's 95 % interval."""
-    slopes = np.array([
-        judge.weber_slope(judge.rows_of(network.verdict.rows, judge.CLICKS))
-        for network in networks
-    ])  # fmt: skip
+    slopes = np.array(
+        [
+            judge.weber_slope(judge.rows_of(network.verdict.rows, judge.CLICKS))
+            for network in networks
+        ]
+    )
     slopes = slopes[np.isfinite(slopes)]
     if len(slopes) < 2:
         return "slope of log SD against log mean ITI: too few networks for an interval"

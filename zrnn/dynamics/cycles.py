@@ -141,7 +141,5 @@ def phase_response(model, cycles: Cycles) -> Tensor:
     this times e in all; pushed before the first rise that counts, by nothing.
     """
     slopes = torch.as_tensor(cycles.slopes[..., :1]).to(cycles.currents)  # (T, B, 1)
-    parts = adjoint(
-        cycles.currents, slopes, None, model.effective_w_hh(), model.w_ho, model.alpha
-    )  # fmt: skip
+    parts = adjoint(cycles.currents, slopes, None, model.effective_w_hh(), model.w_ho, model.alpha)
     return torch.cat([deltas for _, deltas, _ in list(parts)[::-1]])

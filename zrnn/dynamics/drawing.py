@@ -21,7 +21,8 @@ MARKERS = {"fold": "s", "Hopf": "D", "branch point": "^"}
 def draw_equilibria(axes: Axes, diagram: Diagram, label: str, numbers: bool = True) -> None:
     """Equilibria, red where stable, and the lowest and highest z of the cycle, against the cue.
 
-    numbers: write the cue beside each bifurcation.
+    numbers: write the cue beside each bifurcation from the onset of the cycle on. What lies far
+    above or below the cycle is cut off.
     """
     for curve in diagram.curves:
         p, z, names = curve.p, curve.z, curve.classes
@@ -33,13 +34,17 @@ def draw_equilibria(axes: Axes, diagram: Diagram, label: str, numbers: bool = Tr
     outline = dict(ms=7, mfc="white", mec="black", mew=1.3, zorder=5)
     for point, z in diagram.points:
         axes.plot(point.p, z, MARKERS[point.kind], **outline, label=point.kind)
-        if numbers:
+        if numbers and (len(cue) == 0 or point.p > cue[0] - 0.01):
             side = dict(xytext=(7, 5), ha="left")
             if point.kind == "Hopf":
                 side = dict(xytext=(0, -16), ha="center")
             text = f"{point.p:.4f}"
             axes.annotate(text, (point.p, z), textcoords="offset points", fontsize=9, **side)
     axes.set(xlabel="context cue", ylabel=label)
+    if len(cue):
+        room = 1.5 * (high.max() - low.min())
+        bottom, top = axes.get_ylim()
+        axes.set_ylim(max(bottom, low.min() - room), min(top, high.max() + room))
 
 
 def legend_of(*all_axes: Axes) -> dict:

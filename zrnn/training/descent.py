@@ -127,9 +127,14 @@ def descend(run, training, task, ranks=(0, 1)) -> Iterator[Update]:
             group["lr"] = rate
         with run.model.at(dt=training.dt, noise_scale=noise_scale), coarse_products(n_units):
             inputs, target, periods = tasks.draw_trials(
-                training.periods, training.batch_size, training.trial_seconds,
-                training.click_seconds, run.model.dt, task, run.generator,
-            )  # fmt: skip
+                training.periods,
+                training.batch_size,
+                training.trial_seconds,
+                training.click_seconds,
+                run.model.dt,
+                task,
+                run.generator,
+            )
             trials = inputs.to(device), target.to(device), periods
             loss = update_weights(
                 run.model, run.optimizer, trials, run.noise, training.max_grad_norm, ranks

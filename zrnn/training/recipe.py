@@ -35,9 +35,13 @@ def train(run: TrainingRun, config, ranks=(0, 1)) -> Iterator[Row]:
     if run.part == "descent":
         for update in descend(run, training, config.task, ranks):
             yield Row(
-                run.part, update.number, training.dt, update.noise_scale, update.learning_rate,
+                run.part,
+                update.number,
+                training.dt,
+                update.noise_scale,
+                update.learning_rate,
                 update.loss,
-            )  # fmt: skip
+            )
         run.part = "refinement"
     if ranks[0] > 0:
         return
