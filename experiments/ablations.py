@@ -26,7 +26,7 @@ from zrnn.workshop.errors import UserError
 from zrnn.workshop.provenance import HOME
 
 DESCENT_ALONE = {"training.refine": False, "training.calibrate": False}
-EPOCHS_AT_1_MS = 150  # take about as long as the recipe as a whole
+EPOCHS_AT_1_MS = 180  # take about as long as the recipe as a whole
 
 
 @dataclass(frozen=True)
