@@ -142,7 +142,8 @@ def test_cue_range_and_comparison(save, make_oscillator, monkeypatch, capsys):
     assert "0 of 3 cues beat" in capsys.readouterr().out
     compare.main("mine", "other.pth", **flags)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == ["network: runs/mine/best_model.pth", "network: other.pth"]
+    named = [line for line in lines if line.startswith("network:")]
+    assert named == ["network: runs/mine/best_model.pth", "network: other.pth"]
     assert lines[3].split()[0] == "mine" and lines[3].endswith("0.05 to 1.30")
     assert lines[4].split()[0] == "other" and lines[4].endswith("nan to nan")
     numbers = json.loads((Path("comparison") / "comparison.json").read_text())
