@@ -144,8 +144,8 @@ def test_cue_range_and_comparison(save, make_oscillator, monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     named = [line for line in lines if line.startswith("network:")]
     assert named == ["network: runs/mine/best_model.pth", "network: other.pth"]
-    assert lines[3].split()[0] == "mine" and lines[3].endswith("0.05 to 1.30")
-    assert lines[4].split()[0] == "other" and lines[4].endswith("nan to nan")
+    rows = {line.split()[0]: line for line in lines if line and not line.startswith(" ")}
+    assert rows["mine"].endswith("0.05 to 1.30") and rows["other"].endswith("nan to nan")
     numbers = json.loads((Path("comparison") / "comparison.json").read_text())
     assert numbers["mine"]["range"] == [0.05, 1.3]
     with pytest.raises(UserError, match="nobody: allowed: a checkpoint"):
