@@ -94,6 +94,8 @@ def _end(line, code):
     for bar in list(getattr(tqdm and tqdm.tqdm, "_instances", ())):
         with suppress(Exception):  # one that was being made
             bar.close()
+    with suppress(OSError, ValueError):  # nobody reads it any more
+        sys.stdout.flush()  # so that what went wrong comes last, also in a file
     print(line, file=sys.stderr)
     sys.exit(code)
 
