@@ -8,6 +8,7 @@ import torch
 from numpy import ndarray as Array
 from torch import Tensor
 
+from zrnn.dynamics.cycles import rises
 from zrnn.dynamics.diagram import Cycle, CycleEnd, find_end
 from zrnn.network import drive
 
@@ -37,17 +38,16 @@ def read_cycle(cue: float, output: Array, dt: float, drift: float = SETTLED) -> 
     for kept in (output, output[len(output) // 2 :]):
         low, high = kept.min(), kept.max()
         level = (low + high) / 2
-        left = np.flatnonzero((kept[1:] > level) & (kept[:-1] <= level))
-        if high - low < MIN_HEIGHT or len(left) < 3:
+        times = rises(kept, level, margin=0.0)
+        if high - low < MIN_HEIGHT or len(times) < 3:
             continue
-        rises = left + (level - kept[left]) / (kept[left + 1] - kept[left])
-        half = len(rises) // 2
-        parts = ((0, half), (half, len(rises) - 1))
-        periods = [(rises[b] - rises[a]) / (b - a) for a, b in parts]
+        left, half = times.astype(int), len(times) // 2
+        parts = ((0, half), (half, len(times) - 1))
+        periods = [(times[b] - times[a]) / (b - a) for a, b in parts]
         heights = [np.ptp(kept[left[a] : left[b] + 2]) for a, b in parts]
         if all(max(v) - min(v) <= drift * max(v) for v in (periods, heights)):
             inside = kept[left[0] : left[-1] + 2]
-            period = (rises[-1] - rises[0]) / (len(rises) - 1) * dt
+            period = (times[-1] - times[0]) / (len(times) - 1) * dt
             return Cycle(float(cue), float(inside.min()), float(inside.max()), float(period))
     return None
 
