@@ -36,11 +36,11 @@ def find_checkpoint(checkpoint, save_path) -> Path:
         checkpoint = save_path if Path(save_path).exists() else "shipped"
     if not isinstance(checkpoint, str | Path):
         raise UserError(f"checkpoint is {checkpoint!r}; allowed: a file, or shipped")
-    return Path(os.path.relpath(SHIPPED)) if checkpoint == "shipped" else Path(checkpoint)
+    return SHIPPED if checkpoint == "shipped" else Path(checkpoint)
 
 
 def read_checkpoint(path, model_section=None) -> tuple[Path, dict]:
-    """A checkpoint's path and content: model_type, arguments, state_dict, sha256, and more.
+    """A checkpoint's path from here, and content: model_type, arguments, state_dict, sha256, more.
 
     model_section: type and arguments for a bare state dict, the predecessor's format, which does
     not say them. Raises UserError.
@@ -69,7 +69,8 @@ def read_checkpoint(path, model_section=None) -> tuple[Path, dict]:
         content.get("arguments"), dict
     ):
         raise UserError(f"checkpoint {path}: does not say what network it holds; {MAKE_ONE}")
-    return Path(path), {**content, "sha256": hashlib.sha256(data).hexdigest()}
+    content["sha256"] = hashlib.sha256(data).hexdigest()
+    return Path(os.path.relpath(path)), content
 
 
 def check_weights(weights: dict, wanted: dict) -> dict:
