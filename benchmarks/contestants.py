@@ -83,8 +83,9 @@ def loops(settings):
         for u in inputs.unbind(1):
             w_hh = model.effective_w_hh() if settings["anew"] else w_hh
             drive = x.relu() @ w_hh.t() + u @ model.w_ih.t() + model.b_hh
-            xi = torch.empty_like(x).normal_(0, noise.scale, generator=noise.source)
-            x = (1 - model.alpha) * x + model.alpha * drive + xi * noise.by_trial[:, None]
+            xi = torch.zeros_like(x)
+            noise.add(xi[None])
+            x = (1 - model.alpha) * x + model.alpha * drive + xi
             outputs.append(x.relu() @ model.w_ho.t() + model.b_ho)
         return torch.stack(outputs, 1), None
 
@@ -117,7 +118,8 @@ def jax_scan(settings):
             x = (1 - alpha) * x + alpha * drive + scale * xi
             return x, jax.nn.relu(x) @ p["w_ho"].T + p["b_ho"]
 
-        xi = jax.random.normal(key, (steps, batch, n))
+        xi = jax.random.normal(key, (steps, batch // 2, n))
+        xi = jnp.concatenate([xi, -xi], axis=1)
         outputs = jax.lax.scan(step, jnp.zeros((batch, n)), (inputs, xi))[1]
         return jnp.mean((outputs - target) ** 2)
 
@@ -180,7 +182,7 @@ def noises(settings):
     from zrnn.network import recurrence
 
     generator = torch.Generator(settings["device"]).manual_seed(0)
-    source = recurrence.Noise(generator, 1.0, 0.01)
+    source = recurrence.Noise(generator, 1.0, 0.01, mirrored=True)
     steps, batch = settings["steps"], settings["batch"]
     currents = torch.zeros(steps, batch, settings["hidden"], device=settings["device"])
 

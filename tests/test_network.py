@@ -138,13 +138,23 @@ def test_noise_has_its_size_and_its_seed():
     assert not drive.run(model, u, keep_states=True).states.any()
 
 
-def test_shares_of_a_batch_get_the_noise_of_the_whole():
-    model, u = make("ZemlianovaRNN"), torch.zeros(5, 60, 2, dtype=torch.float64)
-    whole = model(u, noise=torch.Generator().manual_seed(3))[1]
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_shares_of_a_batch_get_the_noise_of_the_whole(mirrored):
+    by_trial = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0], dtype=torch.float64)
+
+    def noise_of(rank, n_ranks):
+        noise, xi = torch.Generator().manual_seed(3), torch.zeros(60, 5, 40, dtype=torch.float64)
+        xi, own = xi[:, rank::n_ranks].clone(), by_trial[rank::n_ranks]
+        Noise(noise, 0.5, 0.01, (rank, n_ranks, 5), mirrored, own).add(xi)
+        return xi / own[:, None]
+
+    whole = noise_of(0, 1)
+    assert whole.std() == pytest.approx(0.01, rel=0.03)
     for rank in range(2):
-        noise = torch.Generator().manual_seed(3)
-        own = model(u[rank::2], noise=Noise(noise, model.alpha, 0.01, (rank, 2, 5)))[1]
-        torch.testing.assert_close(own, whole[rank::2])
+        torch.testing.assert_close(noise_of(rank, 2), whole[:, rank::2])
+    first, second = whole[:, :2], whole[:, 3:]
+    assert torch.allclose(first, -second) == mirrored
+    assert abs((whole[:, 0] * whole[:, 2]).mean()) < 1e-5  # pairs apart from one another
 
 
 def test_at_is_for_a_while():

@@ -29,8 +29,8 @@ class Noise:
     source: a generator from which xi is drawn, or xi itself, (T, B, N).
     share: (rank, n_ranks, n_trials) where processes share a batch of n_trials: noise is drawn for
     all of them, and every n_ranks-th trial's is taken, from `rank` on.
-    mirrored: the second half of the trials gets the noise of the first with its sign turned, so
-    that what noise does to first order cancels in their mean.
+    mirrored: the second half of the batch gets the noise of the first with its sign turned: what
+    noise does to first order cancels in their mean, and half as many numbers are drawn.
     by_trial: what sigma_rec is multiplied by in each trial, (B,), or None.
     """
 
@@ -45,14 +45,14 @@ class Noise:
             currents.add_(self.source[start : start + len(currents)], alpha=self.scale)
             return
         rank, n_ranks, n_trials = self.share
-        first, second = currents.chunk(2, dim=1) if self.mirrored else (currents, None)
-        xi = first.new_empty(len(first), n_trials or first.shape[1], first.shape[2])
-        xi = xi.normal_(0, self.scale, generator=self.source)[:, rank::n_ranks]
-        if self.by_trial is not None:
-            xi = xi.mul_(self.by_trial[:, None])
-        first.add_(xi)
+        n_trials = n_trials or currents.shape[1]
+        n_drawn = (n_trials + 1) // 2 if self.mirrored else n_trials
+        xi = currents.new_empty(len(currents), n_drawn, currents.shape[2])
+        xi.normal_(0, self.scale, generator=self.source)
         if self.mirrored:
-            second.sub_(xi)
+            xi = torch.cat([xi, -xi[:, : n_trials - n_drawn]], dim=1)
+        xi = xi[:, rank::n_ranks]
+        currents.add_(xi if self.by_trial is None else xi.mul_(self.by_trial[:, None]))
 
 
 def blocks(n_steps: int, batch_size: int) -> list[slice]:
