@@ -96,10 +96,10 @@ def check_room(config, resume, overwrite):
 
 def begin(config, device) -> TrainingRun:
     """A fresh network of the configuration on the device, at the start of its training."""
-    seed = config.training.seed
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(config.training.seed)
+    noise_seed = int(torch.randint(2**62, (), generator=generator))  # noise unlike the weights
     model = build_model(generator=generator, **dict(config.model)).to(device)
-    return TrainingRun(model, generator, torch.Generator(device).manual_seed(seed))
+    return TrainingRun(model, generator, torch.Generator(device).manual_seed(noise_seed))
 
 
 def run_training(run, config, ranks, device):
