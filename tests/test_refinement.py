@@ -87,7 +87,7 @@ def test_where_no_step_helps_a_network_that_beats_is_kept(model, monkeypatch):
         raise refinement.LostBeat("no step helps")
 
     monkeypatch.setattr(refinement, "mend", mend)
-    monkeypatch.setattr(refinement, "NOISY_SECONDS", (1.0, 1.0))
+    monkeypatch.setattr(refinement, "NOISY_SECONDS", (2.0, 2.0))
     before = {name: value.clone() for name, value in model.state_dict().items()}
     (step,) = refinement.refine(model, PERIODS, TASK, model.dt)
     assert step.worst > refinement.REACHED
