@@ -98,7 +98,7 @@ def test_where_no_step_helps_a_network_that_beats_is_kept(model, monkeypatch):
 
 
 def test_a_run_stopped_in_calibration_comes_to_the_same_network(tmp_path, model, monkeypatch):
-    monkeypatch.setattr(refinement, "NOISY_SECONDS", (1.0,))
+    monkeypatch.setattr(refinement, "NOISY_SECONDS", (2.0,))
     config = load(flags={"training.periods": PERIODS, "training.refine": False})
     with torch.no_grad():
         model.w_ih[:, 1].mul_(1.01)
