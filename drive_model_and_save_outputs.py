@@ -13,6 +13,7 @@ The first drive.discard_seconds, during which clicks are given, are not kept.
 
 import csv
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,14 @@ def extra_periods(n_periods, trained, seed):
     return sorted(distinct[:n_periods])
 
 
+def new_array(path, *shape):
+    """An open .npy file for float32 numbers, which are appended as they come."""
+    file = open(path, "wb")
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file
+
+
 def drive_into(folder, model, periods, n_hidden, config):
     """Drive all periods side by side; outputs, and hidden states of the first n_hidden, to files.
 
@@ -58,12 +67,6 @@ def drive_into(folder, model, periods, n_hidden, config):
     own, dt = config.drive, model.dt
     n_kept, n_units = round(own.keep_seconds / dt), len(model.w_hh)
 
-    def new_files(name, among, *shape):
-        paths = [folder / f"{name}_{period}.npy" for period in among]
-        return [np.lib.format.open_memmap(p, "w+", np.float32, (n_kept, *shape)) for p in paths]
-
-    outputs = new_files("valid_output", periods)
-    hidden = new_files("hidden_states", periods[:n_hidden], 1, n_units)
     noise = torch.Generator(model.w_hh.device).manual_seed(own.seed)
     # the last click has ended when the silence begins
     clicks = own.discard_seconds - config.task.click_width if own.clicks else 0.0
@@ -72,16 +75,18 @@ def drive_into(folder, model, periods, n_hidden, config):
     )
     cues = task.context_cue(np.array(periods), config.task.cue_constant)
     total = with_clicks.shape[1] + n_kept
-    with tqdm(total=total, desc=f"{len(periods)} periods", unit="step") as bar:
+    arrays = {f"valid_output_{period}.npy": () for period in periods}
+    arrays |= {f"hidden_states_{period}.npy": (1, n_units) for period in periods[:n_hidden]}
+    with ExitStack() as stack, tqdm(total=total, desc=f"{len(periods)} periods") as bar:
+        opened = [
+            stack.enter_context(new_array(folder / name, n_kept, *rest))
+            for name, rest in arrays.items()
+        ]
         start = drive.run(model, with_clicks, noise, on_steps=bar.update)
-        t = 0
         for z, x in drive.stream(model, drive.constant_cues(cues, n_kept), noise, start.end):
-            steps = slice(t, t + len(z))
-            for file, output in zip(outputs, z.T.cpu().numpy(), strict=True):
-                file[steps] = output
-            for file, states in zip(hidden, x[:, :n_hidden].transpose(0, 1), strict=True):
-                file[steps, 0] = states.cpu().numpy()
-            t = steps.stop
+            kept = [*z.t(), *x[:, :n_hidden].transpose(0, 1)]
+            for file, values in zip(opened, kept, strict=True):
+                file.write(values.cpu().numpy().astype("<f4").tobytes())
             bar.update(len(z))
     if own.sound:
         save_sounds(folder, config.training.periods, with_clicks[..., 0].numpy(), start.outputs, dt)

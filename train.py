@@ -94,14 +94,6 @@ def check_room(config, resume, overwrite):
         )
 
 
-def begin(config, device) -> TrainingRun:
-    """A fresh network of the configuration on the device, at the start of its training."""
-    generator = torch.Generator().manual_seed(config.training.seed)
-    noise_seed = int(torch.randint(2**62, (), generator=generator))  # noise unlike the weights
-    model = build_model(generator=generator, **dict(config.model)).to(device)
-    return TrainingRun(model, generator, torch.Generator(device).manual_seed(noise_seed))
-
-
 def run_training(run, config, ranks, device):
     """Train to the end; log, show, save the state now and then, stop when a signal asks for it."""
     path, training = state_path(config), config.training
@@ -243,7 +235,7 @@ def main(config_path=None, device="auto", resume=False, overwrite=False, name=No
     about = dict(config=configuration.plain(config), seed=training.seed, made_by=made_by)
 
     # network
-    run = begin(config, device)
+    run = TrainingRun.begin(build_model, config, device)
     if saved:
         run.restore(saved)
 

@@ -43,9 +43,7 @@ class Errors:
 
 def snapshots(config) -> dict[str, torch.nn.Module]:
     """Train a network; copies of it after each part, {part: network at model.dt}."""
-    generator = torch.Generator().manual_seed(config.training.seed)
-    model = models.build_model(generator=generator, **dict(config.model))
-    run = TrainingRun(model, generator, torch.Generator().manual_seed(config.training.seed))
+    run = TrainingRun.begin(models.build_model, config)
     kept, before = {}, "descent"
     for row in train(run, config):  # the first row of a part comes before it changes anything
         if row.part != before:

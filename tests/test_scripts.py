@@ -13,6 +13,7 @@ import torch
 
 import compare
 import drive_model_and_save_outputs as drive_script
+import models
 import plot_bifurcation
 import plot_cue_range
 import plot_fig1
@@ -23,6 +24,7 @@ import train
 from zrnn.analysis.judge import Verdict
 from zrnn.dynamics import reduced_model
 from zrnn.training import recipe
+from zrnn.training.state import TrainingRun
 from zrnn.workshop import configuration
 from zrnn.workshop.errors import UserError
 
@@ -120,7 +122,7 @@ def test_any_one_key_can_be_changed_alone_and_training_starts(key, values):
 
 
 def starts(config):
-    run = train.begin(config, torch.device("cpu"))
+    run = TrainingRun.begin(models.build_model, config)
     for row in itertools.islice(recipe.train(run, config), 2):
         assert row.part == "descent" and math.isfinite(row.loss), row
 

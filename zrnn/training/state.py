@@ -35,6 +35,17 @@ class TrainingRun:
         self.safe = copy.deepcopy((self.model.state_dict(), self.optimizer.state_dict()))
         self.fresher = self.safe
 
+    @classmethod
+    def begin(cls, build_model, config, device="cpu") -> "TrainingRun":
+        """A fresh network of the configuration, at the start of its training.
+
+        build_model: models.build_model. Noise is drawn from another seed than the weights.
+        """
+        generator = torch.Generator().manual_seed(config.training.seed)
+        noise_seed = int(torch.randint(2**62, (), generator=generator))
+        model = build_model(generator=generator, **dict(config.model)).to(device)
+        return cls(model, generator, torch.Generator(device).manual_seed(noise_seed))
+
     def save(self, path, config: dict, device: str) -> None:
         """Everything from which `restore` makes the same run again."""
         checkpoints.save_checkpoint(
