@@ -10,6 +10,7 @@ some 250,000 weights: the smallest change of the weights that mends all of them 
 without noise. `calibrate` makes the mean ITI under recurrent noise T*.
 """
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -32,12 +33,13 @@ RUNG, SHORTEST_RUNG = 0.7, 0.99  # a dt of the ladder is at least, at most this 
 NEXT_RUNG = 0.02  # worst residual with which a shorter dt is tried
 MAX_JUMP = 0.06  # worst residual with which a shorter dt is taken
 REACHED = 0.0015  # worst error of a period with which refinement is done
+CALIBRATED = 0.0003  # worst error with which a round of the calibration is done
 SETTLE_FIRST = 2.0  # [s] from rest onto the cycles, the first half with clicks
 MAX_STEPS = 100  # looks at all cycles, in all
-SETTLE_SECONDS = 0.5  # from where the last cycles were left onto the cycles of the new weights
+SETTLE_SECONDS = 1.5  # onto the cycles of new weights; a beat that is lost dies as slowly
 N_CYCLES = 3.6  # of the longest period, are measured: three rises even if it is 20 % too long
 MAX_CALIBRATION_STEPS = 4  # of Newton's method in each
-NOISY_SECONDS = 10.0, 20.0  # of the runs with noise, in each round of the calibration
+NOISY_SECONDS = 5.0, 30.0  # of the runs with noise, in each round of the calibration
 NOISY_RUNS = 12  # at the longest period; fewer, in proportion, at shorter ones: as many taps
 SHIFT_DEGREE = 5  # of the polynomial in log period that smooths the shifts
 
@@ -129,33 +131,38 @@ def refine(model, periods, task, final_dt) -> Iterator[Step]:
     where no step helps any more. Raises LostBeat.
     """
     targets = targets_of(periods)
-    cues, rung, reach = task.cue_constant / targets, RUNG, 1.0
+    cues, rung, reach, before = task.cue_constant / targets, RUNG, 1.0, None
     cycles, errors = look(model, cues, targets, onto_the_cycles(model, targets, task))
     if np.isnan(errors).any():
         raise LostBeat(f"the descent left no beat at cue {cues[np.isnan(errors).argmax()]:.3g}")
     for _ in range(MAX_STEPS):
         yield Step(model.dt, errors)
-        worst, at_end = np.abs(errors).max(), model.dt <= final_dt
-        if at_end and worst < REACHED:
+        at_end, worst = model.dt <= final_dt, np.abs(residuals(errors, cycles)).max()
+        if at_end and np.abs(errors).max() < REACHED:
             return
-        if at_end or np.abs(residuals(errors, cycles)).max() > NEXT_RUNG:
+        if not at_end and worst < NEXT_RUNG:  # try a shorter dt
+            before = model.dt, copy.deepcopy(model.state_dict()), cycles, errors
+            model.dt = max(model.dt * rung, final_dt)
+            cycles, errors = look(model, cues, targets, cycles.end)
+            if np.abs(residuals(errors, cycles)).max() < MAX_JUMP:
+                rung = max(rung**1.5, RUNG)
+                continue
+        else:
             try:
                 cycles, errors, reach = mend(model, cues, targets, cycles, errors, reach)
+                continue
             except LostBeat:
                 if at_end:  # every beat is there; how far off it is, is for the verdict to say
                     return
-                raise
-            continue
-        before = model.dt
-        model.dt = max(before * rung, final_dt)
-        found, new = look(model, cues, targets, cycles.end)
-        if np.abs(residuals(new, found)).max() < MAX_JUMP:
-            cycles, errors, rung = found, new, max(rung**1.5, RUNG)
-        else:
-            model.dt, rung = before, rung**0.5
-            if rung > SHORTEST_RUNG:
-                lost = cues[np.nan_to_num(np.abs(new), nan=9.0).argmax()]
-                raise LostBeat(f"the beat is lost below dt {1000 * before:.3g} ms, cue {lost:.3g}")
+                if before is None:
+                    raise
+        # that was too short: go back, and try one less so
+        lost = cues[np.nan_to_num(np.abs(errors), nan=9.0).argmax()]
+        model.dt, weights, cycles, errors = before
+        model.load_state_dict(weights)
+        rung, reach = rung**0.5, 1.0
+        if rung > SHORTEST_RUNG:
+            raise LostBeat(f"the beat is lost below dt {1000 * model.dt:.3g} ms, cue {lost:.3g}")
     if at_end:
         return
     raise LostBeat(f"no end at dt {1000 * model.dt:.3g} ms: a period is off by {worst:.1%}")
@@ -208,5 +215,5 @@ def calibrate(model, periods, task, noise) -> Iterator[Step]:
             except LostBeat:  # as near as it gets, and still a beat
                 break
             yield Step(model.dt, errors + shift)
-            if np.abs(errors + shift).max() < REACHED / 2:
+            if np.abs(errors + shift).max() < CALIBRATED:
                 break
