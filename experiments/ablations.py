@@ -7,8 +7,8 @@ python experiments/ablations.py FOLDER --seed 0 --jobs 2 --only NAME
 --only NAME          only the variants whose name has this word in it
 --config_path FILE   and every flag of train.py that names a key; a variant's own flags win
 
-FOLDER holds the networks, their logs and what train.py said. What is there is not trained again;
-what fails is listed. Ends with a table.
+FOLDER holds the networks, their logs and what train.py said. What is there is not trained again.
+Ends with a table.
 """
 
 import re
@@ -75,8 +75,13 @@ def main(*folder: str, seed=0, jobs=2, only: str = "", config_path=None, **flags
         words = side_by_side.training(folder, files[name], flags | own.flags, own.statement)
         commands[files[name]] = words
     failed = side_by_side.train_all(folder, commands, jobs)
-    made = {name: folder / f"{file}.pth" for name, file in files.items() if file not in failed}
-    print(tables.variants_table({name: tables.read_network(path) for name, path in made.items()}))
+    table = {}
+    for name, file in files.items():
+        if file in failed:
+            table[name] = side_by_side.last_line(folder / f"{file}.txt").partition(";")[0]
+        else:
+            table[name] = tables.read_network(folder / f"{file}.pth")
+    print(tables.variants_table(table))
 
 
 if __name__ == "__main__":

@@ -50,6 +50,8 @@ def main(*folder: str, seeds="0..9", jobs=2, config_path=None, **flags):
     made = [folder / f"{name}.pth" for name in commands if name not in failed]
     if made and config.check.enable:
         print(tables.report([tables.read_network(path) for path in made]))
+    if failed:
+        raise UserError(f"{len(failed)} of {len(commands)} networks were not trained, see above")
 
 
 if __name__ == "__main__":

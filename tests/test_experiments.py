@@ -103,9 +103,19 @@ def test_seeds_end_with_tables(tmp_path, quick, capsys):
     seeds.main(str(tmp_path), seeds="3", **flags)
     said = capsys.readouterr().out
     assert "not trained: none" in said and "0 of 1 networks meet every bound" in said
-    assert "| measure | to reach | seed3 |" in said and "**0/7 beat" in said
+    assert "| seed3 | " in said and "**0/7 beat" in said
     made = {path.name for path in tmp_path.iterdir()}
     assert made == {f"ZemlianovaRNN_seed3.{kind}" for kind in ("pth", "csv", "txt")}
+
+
+def test_seeds_that_fail_are_an_error_and_a_row_of_the_ablations(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(side_by_side, "train_all", lambda folder, commands, jobs: [*commands])
+    with pytest.raises(UserError, match="2 of 2 networks were not trained"):
+        seeds.main(str(tmp_path), seeds="3..4")
+    (tmp_path / "vanilla-RNN.txt").write_text("10 %\rerror: no beat at cue 0.8; try more\n")
+    (tmp_path / "vanilla-RNN-same-noise.txt").write_text("")
+    ablations.main(str(tmp_path), only="vanilla")
+    assert "| vanilla RNN | error: no beat at cue 0.8 | " in capsys.readouterr().out
 
 
 def test_every_ablation_names_flags_and_constants_that_are_there():

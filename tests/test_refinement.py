@@ -93,7 +93,9 @@ def test_where_no_step_helps_a_network_that_beats_is_kept(model, monkeypatch):
     assert step.worst > refinement.REACHED
     assert list(refinement.calibrate(model, PERIODS, TASK, torch.Generator().manual_seed(0)))
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
-    with pytest.raises(refinement.LostBeat, match="no step helps|the beat is lost below dt"):  # half way
+    with pytest.raises(
+        refinement.LostBeat, match="no step helps|the beat is lost below dt"
+    ):  # half way
         list(refinement.refine(model, PERIODS, TASK, model.dt / 2))
 
 

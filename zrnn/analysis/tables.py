@@ -125,19 +125,22 @@ def tempo_table(networks: Sequence[Network]) -> str:
 
 
 def findings_table(networks: Sequence[Network]) -> str:
-    """Every measure, network by network, and what the training took; a miss is bold."""
-    rows = [["measure", "to reach", *(network.name for network in networks)]]
-    for own in zip(*(network.verdict.findings for network in networks), strict=True):
+    """A row a network: every measure, and what the training took; a miss is bold."""
+    findings = [network.verdict.findings for network in networks]
+    parts = list(dict.fromkeys(part for network in networks for part in network.seconds))
+    rows = [
+        ["", *(f.measure for f in findings[0]), *(f"time: {part}" for part in parts)],
+        ["to reach", *(f.bound for f in findings[0]), *("" for _ in parts)],
+    ]
+    for network, own in zip(networks, findings, strict=True):
+        took = [network.seconds.get(part) for part in parts]
         cells = [f.reached if f.met else f"**{f.reached}**" for f in own]
-        rows.append([own[0].measure, own[0].bound, *cells])
-    for part in dict.fromkeys(part for network in networks for part in network.seconds):
-        took = [network.seconds.get(part) for network in networks]
-        rows.append([f"time: {part}", "", *("" if s is None else f"{s:.0f} s" for s in took)])
+        rows.append([network.name, *cells, *("" if s is None else f"{s:.0f} s" for s in took)])
     return markdown(rows)
 
 
-def variants_table(networks: dict[str, Network]) -> str:
-    """A row a variant of the training, {variant: network}: the worst over its tempos."""
+def variants_table(networks: dict[str, Network | str]) -> str:
+    """A row a variant of the training: the worst over its tempos, or why there is no network."""
     rows = [
         [
             "variant",
@@ -150,6 +153,9 @@ def variants_table(networks: dict[str, Network]) -> str:
         ]
     ]
     for name, network in networks.items():
+        if isinstance(network, str):
+            rows.append([name, network, *[""] * (len(rows[0]) - 2)])
+            continue
         clicked, others = (
             judge.rows_of(network.verdict.rows, condition)
             for condition in (judge.CLICKS, judge.UNTRAINED)
