@@ -99,6 +99,27 @@ def test_where_no_step_helps_a_network_that_beats_is_kept(model, monkeypatch):
         list(refinement.refine(model, PERIODS, TASK, model.dt / 2))
 
 
+def test_a_rung_that_was_too_long_is_taken_back(model, monkeypatch):
+    mend, failed = refinement.mend, []
+
+    def fails_once(model, *args):
+        if model.dt < 0.001 and not failed:
+            failed.append(model.dt)
+            with torch.no_grad():
+                model.w_hh.mul_(0.9)
+            raise refinement.LostBeat("no step helps")
+        return mend(model, *args)
+
+    monkeypatch.setattr(refinement, "mend", fails_once)
+    monkeypatch.setattr(refinement, "NEXT_RUNG", 0.0005)
+    steps = list(refinement.refine(model, PERIODS, TASK, 0.0006))
+    dts = [step.dt for step in steps]
+    after = dts.index(failed[0]) + 1
+    assert dts[after] == 0.001 and steps[after].worst < 0.01  # the dt and the weights from before
+    assert failed[0] < dts[after + 1] < 0.001  # a shorter rung
+    assert dts[-1] == 0.0006 and steps[-1].worst < refinement.REACHED
+
+
 def test_a_run_stopped_in_calibration_comes_to_the_same_network(tmp_path, model, monkeypatch):
     monkeypatch.setattr(refinement, "NOISY_SECONDS", (2.0,))
     config = load(flags={"training.periods": PERIODS, "training.refine": False})
