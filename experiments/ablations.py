@@ -53,8 +53,7 @@ VARIANTS = {
         for scale in (1.0, 1.5, 2.0, 2.5, 3.0)
     },
     "noise at its most to the end": Variant(statement="descent.LAST_NOISE = 0.9999"),
-    "equal noise at all tempos": Variant(statement="descent.NOISE_EXPONENT = 0.0"),
-    "equal weight of all tempos": Variant(statement="descent.WEIGHT_EXPONENT = 0.0"),
+    "equal noise and weight at all tempos": Variant(statement="descent.NOISE_EXPONENT = 0.0"),
     "products in float32": Variant(statement="descent.COARSE_FROM = np.inf"),
     "vanilla RNN": Variant({"model.type": "RNN"}),
     "vanilla RNN, same noise": Variant({"model.type": "RNN", "model.vanilla_sigma_rec": 0.01}),

@@ -1,11 +1,11 @@
 """Gradient descent on the loss of the task, the first of the three parts of the training.
 
-    loss = sum over trials of weight x mean over time of (z - target)^2,  weight ~ period
+    loss = sum over trials of weight x mean over time of (z - target)^2,  weight ~ noise^2
 
-under input noise and a recurrent noise that grows while the network learns, and with the period.
-A beat at 8 Hz has eight cycles in a second of silence, one at 2 Hz has two: at the same CV of its
-intervals the slow beat has strayed half as far by then, as a share of a cycle. Noise ~ period^0.6
-makes up for that: all tempos are trained to the same steadiness.
+under input noise and a recurrent noise that grows while the network learns, and with the period,
+noise ~ period^0.75. A beat at 8 Hz has eight cycles in a second of silence, one at 2 Hz has two: at
+the same CV of its intervals the slow beat has strayed half as far by then, as a share of a cycle.
+More noise and more weight make up for that: all tempos are trained to the same steadiness.
 
 Shapes: B trials, T time steps.
 """
@@ -27,7 +27,7 @@ from zrnn.workshop.errors import UserError
 ADAM_BETAS = 0.9, 0.99
 WARM_UP = 100  # updates at half the rate and the first noise; without, some seeds learn nothing
 FULL_NOISE, LAST_NOISE = 0.7, 0.9  # shares of the updates between which the noise is at its most
-NOISE_EXPONENT, WEIGHT_EXPONENT = 0.6, 1.0  # of the period, in a trial's noise and its weight
+NOISE_EXPONENT = 0.75  # of the period, in a trial's noise; its weight is the square of that
 RUNAWAY = 1.0  # a loss above it is a network that runs away: a constant output costs 0.15
 SAFE_EVERY = 20  # updates between two copies to go back to then
 MAX_RETURNS = 20  # of these in one training
@@ -67,8 +67,9 @@ def schedule(number: int, training) -> tuple[float, float]:
 
 def shares_of(periods: Tensor) -> tuple[Tensor, Tensor]:
     """What the trials (B,) weigh in the loss, 1 together; and their noise, 1 in the mean square."""
-    weights, noise = periods**WEIGHT_EXPONENT, periods**NOISE_EXPONENT
-    return (weights / weights.sum()).float(), (noise / noise.square().mean().sqrt()).float()
+    noise = periods**NOISE_EXPONENT
+    weights = noise.square() / noise.square().sum()
+    return weights.float(), (weights * len(weights)).sqrt().float()
 
 
 @contextmanager

@@ -130,7 +130,7 @@ class Training(Section):
     learning_rate: Number = key(1e-3, "of Adam", gt=0)
     final_rate: Number = key(0.06, "share of it at the last update (cosine decay)", ge=0, le=1)
     noise_scale: Number = key(1.0, "recurrent noise at first and in the end, times sigma_rec", ge=0)
-    peak_noise_scale: Number = key(2.8, "the same at its most, later in the descent", ge=0)
+    peak_noise_scale: Number = key(3.0, "the same at its most, later in the descent", ge=0)
     trial_seconds: Seconds = key(2.0, "[s] length of a trial")
     click_seconds: Number = key(
         1.0, "[s] how long clicks are given, from the onset on", ge=0, le=1e6
