@@ -124,7 +124,7 @@ class Training(Section):
         None, "[s] step of the descent; null: tau, or less to divide a click"
     )
     epochs: Whole = key(
-        1100, "updates of the descent; every one draws a fresh batch", ge=1, le=10_000_000
+        1400, "updates of the descent; every one draws a fresh batch", ge=1, le=10_000_000
     )
     batch_size: Whole = key(14, "trials in a batch", ge=1, le=100_000)
     learning_rate: Number = key(1e-3, "of Adam", gt=0)
