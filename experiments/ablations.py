@@ -26,7 +26,7 @@ from zrnn.workshop.errors import UserError
 from zrnn.workshop.provenance import HOME
 
 DESCENT_ALONE = {"training.refine": False, "training.calibrate": False}
-EPOCHS_AT_1_MS = 180  # take about as long as the recipe as a whole
+EPOCHS_AT_1_MS = 240  # take about as long as the recipe as a whole
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,10 @@ VARIANTS = {
     **{f"{n} updates of descent": Variant({"training.epochs": n}) for n in (300, 500, 1000, 2000)},
     **{
         f"noise up to x {scale:g}": Variant({"training.peak_noise_scale": scale})
-        for scale in (1.0, 1.5, 2.0, 2.5, 3.0)
+        for scale in (1.0, 1.5, 2.0, 2.5)
     },
     "noise at its most to the end": Variant(statement="descent.LAST_NOISE = 0.9999"),
     "equal noise and weight at all tempos": Variant(statement="descent.NOISE_EXPONENT = 0.0"),
-    "products in float32": Variant(statement="descent.COARSE_FROM = np.inf"),
     "vanilla RNN": Variant({"model.type": "RNN"}),
     "vanilla RNN, same noise": Variant({"model.type": "RNN", "model.vanilla_sigma_rec": 0.01}),
     "the predecessor's, batches of 32": Variant(
