@@ -151,14 +151,11 @@ def draw_lengths(panel, trials, colours, dt):
         panel.set_axis_off()
         return
     corner = panel.inset_axes([0.62, 0.14, 0.36, 0.24])
-    for i, trial in enumerate(beating):
+    for trial in beating:
         point = trial.lengths.mean(), trial.lengths.std(ddof=1)
         colour, label = colours[trial.period], figures.label_of(trial.period, colours)
         panel.plot(*point, "o", color=colour)
-        beside = (
-            (-12, 9) if i % 2 else (-12, -17)
-        )  # above and below in turn: the fast ones are near
-        panel.annotate(label, point, beside, textcoords="offset points")
+        panel.annotate(label, point, (6, -4), textcoords="offset points")
         mean_iti = 1000 * dt * np.diff(trial.taps).mean()
         corner.plot(mean_iti, trial.mean_cycle_length, "o", mec=colour, mfc="none")
     panel.set(xlabel="mean length per cycle", ylabel="SD of the length")
