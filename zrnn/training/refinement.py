@@ -127,7 +127,8 @@ def refine(model, periods, task, final_dt) -> Iterator[Step]:
     """Carry the network from model.dt to final_dt [s], keeping a period at each of many cues.
 
     A shorter dt is tried as soon as all periods are near enough, as much shorter as they bear;
-    then Newton steps follow. Yields after each; ends at final_dt where all periods are right, or
+    then Newton steps follow. Where a beat is lost or no step helps, it goes back to the dt before
+    and tries one less short. Yields after each; ends at final_dt where all periods are right, or
     where no step helps any more. Raises LostBeat.
     """
     targets = targets_of(periods)
