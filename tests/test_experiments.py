@@ -88,7 +88,7 @@ def test_what_is_there_is_skipped_what_was_stopped_goes_on_what_fails_is_listed(
 ):
     (tmp_path / "there.pth").touch()
     (tmp_path / "stopped.pth.state").touch()
-    flags = quick | {"training.epochs": 50}
+    flags = quick | {"training.epochs": 70}
     bad = side_by_side.training(tmp_path, "bad", flags, "descent.RUNAWAY = -1.0")
     commands = {"bad": bad, "there": side_by_side.training(tmp_path, "there", flags)}
     assert side_by_side.train_all(tmp_path, commands, 2) == ["bad"]

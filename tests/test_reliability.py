@@ -6,6 +6,7 @@ import os
 import pickle
 import signal
 import time
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import drive_model_and_save_outputs as drive_script
+import models
 import train
 from zrnn.network import checkpoints
 from zrnn.training import descent
+from zrnn.training.descent import descend
+from zrnn.training.state import TrainingRun
 from zrnn.workshop import files
+from zrnn.workshop.configuration import load
 from zrnn.workshop.errors import UserError
 from zrnn.workshop.schema import KEYS
 
@@ -109,6 +114,13 @@ def test_a_run_that_diverges_stops(refused, monkeypatch):
     )
     refused("--overwrite")
     assert Path("best_model.pth").read_text() == "the last good network"
+
+
+def test_a_runaway_at_the_very_start_is_overcome_without_going_back():
+    config = load(flags={"training.seed": 5})  # its loss is above RUNAWAY at update 6
+    run = TrainingRun.begin(models.build_model, config)
+    losses = [update.loss for update in islice(descend(run, config.training, config.task), 12)]
+    assert max(losses) > descent.RUNAWAY and losses[-1] < 0.2 and run.returns == 0
 
 
 def test_a_training_that_leaves_no_beat_keeps_its_network_and_nothing_to_resume(

@@ -30,6 +30,7 @@ FULL_NOISE, LAST_NOISE = 0.7, 0.9  # shares of the updates between which the noi
 NOISE_EXPONENT = 0.75  # of the period, in a trial's noise; its weight is the square of that
 RUNAWAY = 1.0  # a loss above it is a network that runs away: a constant output costs 0.15
 SAFE_EVERY = 20  # updates between two copies to go back to then
+SAFE_FROM = 40  # updates; before, there is nothing to go back to, and it comes back by itself
 MAX_RETURNS = 20  # of these in one training
 COARSE_FROM = 300  # units; products of smaller networks take longer in bfloat16 than in float32
 SMOOTHING = 20  # updates over whose losses the mean is taken that may stop the descent early
@@ -141,7 +142,7 @@ def descend(run, training, task, ranks=(0, 1)) -> Iterator[Update]:
                 run.model, run.optimizer, trials, run.noise, training.max_grad_norm, ranks
             )
         run.losses.append(min(loss, 1e30))
-        if loss > RUNAWAY:
+        if loss > RUNAWAY and (number > SAFE_FROM or math.isinf(loss)):
             run.returns += 1
             if run.returns > MAX_RETURNS:
                 raise RunsAway(
@@ -151,7 +152,7 @@ def descend(run, training, task, ranks=(0, 1)) -> Iterator[Update]:
             run.model.load_state_dict(run.safe[0])
             run.optimizer.load_state_dict(copy.deepcopy(run.safe[1]))  # it keeps what it is given
             run.fresher = run.safe
-        elif number % SAFE_EVERY == 0:
+        elif loss <= RUNAWAY and number % SAFE_EVERY == 0:
             run.safe = run.fresher
             run.fresher = copy.deepcopy((run.model.state_dict(), run.optimizer.state_dict()))
         yield Update(number, rate, noise_scale, loss)
