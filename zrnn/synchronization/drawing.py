@@ -38,7 +38,8 @@ def synchronization(a, periods, compared):
     _asynchronies(axes[0, 0], a, 1e3 * np.array(periods))
     _itis(axes[0, 1], a, periods, compared)
     _clock_and_motor(axes[0, 2], a, 1e3 * np.array(periods))
-    following = np.nanmean(a["corrected_shares"], axis=0)[..., 1]  # by the next tap, (B, S)
+    shares = np.ma.masked_invalid(a["corrected_shares"])  # without a tap in time: NaN
+    following = shares.mean(axis=0).filled(np.nan)[..., 1]  # by the next tap, (B, S)
     _alphas(axes[1, 0], a, 1e3 * np.array(periods), following)
     _shifts(axes[1, 1], a["shifts"], following, periods, compared)
     _shapes(axes[1, 2], a, 1e3 * np.array(periods), periods.index(compared[len(compared) // 2]))
