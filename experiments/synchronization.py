@@ -37,6 +37,12 @@ def at_tempos(d):
         "adjoint, error against small clicks": lambda p: response[p]["adjoint_error"],
         "drift: variance by beat, by predicted": lambda p: d["drift"][p]["measured_by_predicted"],
     }
+    more = d["drift"]["noise"]
+    for scale in more:
+        for what in ("error", "cv"):
+            looks[f"noise x {scale}: {what} of the ITI [%]"] = lambda p, s=scale, w=what: (
+                100 * np.array(more[s][p][w], dtype=float)
+            )
     shapes, places = d["trajectories"].get("silence", {}), (0, len(periods) // 2, -1)
     found = {name: [look(periods[i]) for i in places] for name, look in looks.items()}
     for key in ("radius", "speed", "active_units"):

@@ -20,7 +20,6 @@ for folder in ("experiments", "benchmarks"):
 
 import ablations  # noqa: E402
 import contestants  # noqa: E402
-import noise  # noqa: E402
 import race  # noqa: E402
 import reach  # noqa: E402
 import recipe_picture  # noqa: E402
@@ -128,16 +127,6 @@ def test_every_ablation_names_flags_and_constants_that_are_there():
             module, constant = variant.statement.split(" ")[0].split(".")
             modules = {"descent": descent, "refinement": refinement}
             assert hasattr(modules[module], constant), name
-
-
-def test_noise_makes_the_intervals_vary(make_oscillator, monkeypatch):
-    monkeypatch.setattr(noise, "RUNS", 2)
-    monkeypatch.setattr(noise, "SECONDS", 4.0)
-    task = configuration.load(flags={"task.cue_constant": 0.04}).task
-    found = noise.measure(make_oscillator(), [0.09], task)
-    cvs = [found[scale, 0.09][1] for scale in noise.SCALES]
-    assert cvs[0] < 1e-3 and cvs == sorted(cvs)
-    assert cvs[3] == pytest.approx(2 * cvs[2], rel=0.5)
 
 
 def test_reach_on_the_line_is_unbroken():
