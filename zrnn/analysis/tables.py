@@ -160,13 +160,14 @@ def variants_table(networks: dict[str, Network | str]) -> str:
             judge.rows_of(network.verdict.rows, condition)
             for condition in (judge.CLICKS, judge.UNTRAINED)
         )
+        slope = judge.weber_slope(clicked)
         rows.append(
             [
                 name,
                 worst_of([row.error for row in clicked]),
                 worst_of([row.error for row in others]),
                 worst_of([row.cv for row in clicked]).lstrip("+"),
-                f"{judge.weber_slope(clicked):.2f}",
+                f"{slope:.2f}" if np.isfinite(slope) else "",
                 f"{sum(row.missed for row in clicked)}, {sum(row.extra for row in clicked)}",
                 f"{network.seconds['all parts']:.0f} s",
             ]
