@@ -71,7 +71,7 @@ def test_refinement_keeps_the_periods_while_dt_falls(model):
 
 
 def test_calibration_makes_the_mean_itis_right(model, monkeypatch):
-    monkeypatch.setattr(refinement, "NOISY_SECONDS", (5.0,))
+    monkeypatch.setattr(refinement, "NOISY_PERIODS", (25,))
     with torch.no_grad():
         model.w_ih[:, 1].mul_(1.01)
     list(refinement.calibrate(model, PERIODS, TASK, torch.Generator().manual_seed(0)))
@@ -87,7 +87,7 @@ def test_where_no_step_helps_a_network_that_beats_is_kept(model, monkeypatch):
         raise refinement.LostBeat("no step helps")
 
     monkeypatch.setattr(refinement, "mend", mend)
-    monkeypatch.setattr(refinement, "NOISY_SECONDS", (2.0, 2.0))
+    monkeypatch.setattr(refinement, "NOISY_PERIODS", (10, 10))
     before = {name: value.clone() for name, value in model.state_dict().items()}
     (step,) = refinement.refine(model, PERIODS, TASK, model.dt)
     assert step.worst > refinement.REACHED
@@ -121,7 +121,7 @@ def test_a_rung_that_was_too_long_is_taken_back(model, monkeypatch):
 
 
 def test_a_run_stopped_in_calibration_comes_to_the_same_network(tmp_path, model, monkeypatch):
-    monkeypatch.setattr(refinement, "NOISY_SECONDS", (2.0,))
+    monkeypatch.setattr(refinement, "NOISY_PERIODS", (10,))
     config = load(flags={"training.periods": PERIODS, "training.refine": False})
     with torch.no_grad():
         model.w_ih[:, 1].mul_(1.01)

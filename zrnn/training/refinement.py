@@ -39,7 +39,7 @@ MAX_STEPS = 200  # looks at all cycles, in all
 SETTLE_SECONDS = 1.5  # onto the cycles of new weights; a beat that is lost dies as slowly
 N_CYCLES = 3.6  # of the longest period, are measured: three rises even if it is 20 % too long
 MAX_CALIBRATION_STEPS = 4  # of Newton's method in each
-NOISY_SECONDS = 5.0, 30.0  # of the runs with noise, in each round of the calibration
+NOISY_PERIODS = 10, 60  # the longest ones, that runs with noise take in each round of calibration
 NOISY_RUNS = 12  # at the longest period; fewer, in proportion, at shorter ones: as many taps
 SHIFT_DEGREE = 5  # of the polynomial in log period that smooths the shifts
 
@@ -202,7 +202,7 @@ def calibrate(model, periods, task, noise) -> Iterator[Step]:
     cues, reach, degree = task.cue_constant / targets, 1.0, min(SHIFT_DEGREE, len(set(periods)) - 1)
     cycles, errors = look(model, cues, targets, onto_the_cycles(model, targets, task))
     yield Step(model.dt, errors)  # nothing has changed yet: a stopped run goes on from here
-    for seconds in NOISY_SECONDS:
+    for seconds in (n_periods * max(periods) for n_periods in NOISY_PERIODS):
         shifts = noise_shift(model, cues, cycles.period, cycles.end, noise, seconds)
         if np.isnan(shifts).any():
             raise LostBeat(
