@@ -42,7 +42,7 @@ class Errors:
 
 
 def snapshots(config) -> dict[str, torch.nn.Module]:
-    """Train a network; copies of it after each part, {part: network at model.dt}."""
+    """Train a network; copies of it after each part, {part: network}, each at the dt of its end."""
     run = TrainingRun.begin(models.build_model, config)
     kept, before = {}, "descent"
     for row in train(run, config):  # the first row of a part comes before it changes anything

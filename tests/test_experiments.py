@@ -136,17 +136,21 @@ def test_reach_on_the_line_is_unbroken():
     assert reach.on_the_line(cues, itis, task, 0.4) == (0.4, 0.8)
 
 
-def test_a_lost_beat_is_taken_back(make_oscillator):
+@pytest.mark.parametrize("worst, lost", [(0.001, True), (-0.02, False), (-0.001, False)])
+def test_what_loses_a_beat_or_leaves_an_error_is_taken_back(make_oscillator, worst, lost):
     model = make_oscillator()
     before = model.w_hh.clone()
 
-    def work():
+    def steps():
         with torch.no_grad():
             model.w_hh.add_(1.0)
-        yield
-        raise reach.LostBeat("gone")
+        yield refinement.Step(0.001, np.array([worst, 0.0]))
+        if lost:
+            raise reach.LostBeat("gone")
 
-    assert not reach.stays(model, work()) and torch.equal(model.w_hh, before)
+    kept = abs(worst) < reach.WITHIN and not lost
+    assert reach.stays(model, steps()) == kept
+    assert torch.equal(model.w_hh, before) != kept
 
 
 def test_snapshots_are_of_the_ends_of_the_parts(monkeypatch):

@@ -5,7 +5,7 @@
 under input noise and a recurrent noise that grows while the network learns, and with the period,
 noise ~ period^0.75. A beat at 8 Hz has eight cycles in a second of silence, one at 2 Hz has two: at
 the same CV of its intervals the slow beat has strayed half as far by then, as a share of a cycle.
-More noise and more weight make up for that: all tempos are trained to the same steadiness.
+More noise and more weight at slow tempos bring the CVs of all nearer to each other.
 
 Shapes: B trials, T time steps.
 """
@@ -30,7 +30,7 @@ FULL_NOISE, LAST_NOISE = 0.7, 0.9  # shares of the updates between which the noi
 NOISE_EXPONENT = 0.75  # of the period, in a trial's noise; its weight is the square of that
 RUNAWAY = 1.0  # a loss above it is a network that runs away: a constant output costs 0.15
 SAFE_EVERY = 20  # updates between two copies to go back to then
-SAFE_FROM = 40  # updates; before, there is nothing to go back to, and it comes back by itself
+SAFE_FROM = 40  # updates; before, going back leads there again, and it recovers by itself
 MAX_RETURNS = 20  # of these in one training
 COARSE_FROM = 300  # units; products of smaller networks take longer in bfloat16 than in float32
 SMOOTHING = 20  # updates over whose losses the mean is taken that may stop the descent early

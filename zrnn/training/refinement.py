@@ -35,8 +35,8 @@ MAX_JUMP = 0.06  # worst residual with which a shorter dt is taken
 REACHED = 0.0015  # worst error of a period with which refinement is done
 CALIBRATED = 0.0003  # worst error with which a round of the calibration is done
 SETTLE_FIRST = 2.0  # [s] from rest onto the cycles, the first half with clicks
-MAX_STEPS = 200  # looks at all cycles, in all
-SETTLE_SECONDS = 1.5  # onto the cycles of new weights; a beat that is lost dies as slowly
+MAX_STEPS = 200  # rungs and Newton steps, in all
+SETTLE_SECONDS = 1.5  # onto the cycles of new weights; a lost beat takes as long to die
 N_CYCLES = 3.6  # of the longest period, are measured: three rises even if it is 20 % too long
 MAX_CALIBRATION_STEPS = 4  # of Newton's method in each
 NOISY_PERIODS = 10, 60  # the longest ones, that runs with noise take in each round of calibration
@@ -58,7 +58,7 @@ class Step:
 
 
 class LostBeat(UserError):
-    """No step helps; the network is the last good one, at the dt it has."""
+    """A beat is lost, and no step brings it back; the network is the last good one."""
 
 
 def targets_of(periods: list[float]) -> np.ndarray:
