@@ -17,7 +17,7 @@ from zrnn.dynamics.branches import equilibria_at
 from zrnn.network import drive
 from zrnn.workshop.errors import UserError
 
-PLANE_CUES = np.linspace(-1.0, 0.2, 100)  # cues of the runs that span the plane, as the predecessor's
+PLANE_CUES = np.linspace(-1.0, 0.2, 100)  # of the runs that span the plane, as the predecessor's
 PLANE_SECONDS = 0.5  # length of those runs
 TAP_SECONDS = 4.0  # of the run that tells them, half of it the way onto the cycle
 
