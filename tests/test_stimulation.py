@@ -9,7 +9,9 @@ import pytest
 import torch
 
 import models
+from zrnn.analysis.judge import CLICKS, Verdict, rows_of
 from zrnn.network import drive
+from zrnn.network.checkpoints import SHIPPED, read_checkpoint
 from zrnn.synchronization import drawing as draw
 from zrnn.synchronization import listening, measures, perturbed, phase_response, report, stimulation
 from zrnn.synchronization import statistics as sync
@@ -175,10 +177,12 @@ def test_all_measures_and_figures(oscillator, monkeypatch, tmp_path):
 def test_the_shipped_network_learns_a_tempo_by_listening():
     model = models.load_network()
     period = sorted(models.configuration.load().training.periods)[3]
+    verdict = Verdict.from_dict(read_checkpoint(SHIPPED)[1]["behaviour"])
+    (usual,) = (r.asynchrony for r in rows_of(verdict.rows, CLICKS) if r.period == period)
     starts = period * np.array([1.1, 0.9])
     trials = listening.Trials(starts, np.zeros(2), np.full(2, period), np.full(2, 0.5))
     noise = torch.Generator().manual_seed(0)
-    found = listening.listen(model, trials, lambda own: 0.0, TASK, noise)
+    found = listening.listen(model, trials, lambda own: usual, TASK, noise)
     np.testing.assert_allclose(found.periods[:, 0], trials.starts)
     assert np.abs(found.end / period - 1).max() < 0.05
     np.testing.assert_allclose(found.itis, found.end, rtol=0.05)
