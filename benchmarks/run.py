@@ -2,7 +2,7 @@
 
 python benchmarks/run.py
 
---only NAMES         some of the tables: updates, descent, scripts, larger, cuda; with commas
+--only NAMES         some of the tables, as updates+descent+scripts+larger+cuda
 --threads 2          of every process
 --repeats 5          turns of which medians are taken
 --jax_python FILE    a Python that has JAX, if this one has not
@@ -195,11 +195,11 @@ def machine(threads, repeats) -> str:
 TABLES = {f.__name__: f for f in (updates, descent, scripts, larger, cuda)}
 
 
-def main(only: str = ",".join(TABLES), threads=2, repeats=5, jax_python=sys.executable):
-    if unknown := set(only.split(",")) - set(TABLES):
+def main(only: str = "+".join(TABLES), threads=2, repeats=5, jax_python=sys.executable):
+    if unknown := set(only.split("+")) - set(TABLES):
         raise UserError(f"--only {min(unknown)} is no table; allowed: {', '.join(TABLES)}")
     print(machine(threads, repeats), flush=True)
-    for name in only.split(","):
+    for name in only.split("+"):
         print(f"\n{TABLES[name](threads, repeats, jax_python)}", flush=True)
 
 
