@@ -11,7 +11,7 @@ def test_thirty_kills(tmp_path, start, weights, quick):
         paths = {"training.save_path": f"{name}.pth", "training.log_path": f"{name}.csv"}
         return start("train.py", *words, **flags, **paths)
 
-    quick["training.epochs"] = 4000
+    quick["training.epochs"] = 8000
     whole = run("whole", **quick)
     assert whole.communicate() and whole.returncode == 0
     moments = random.Random(0)
