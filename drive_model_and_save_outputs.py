@@ -77,16 +77,19 @@ def drive_into(folder, model, periods, n_hidden, config):
     total = with_clicks.shape[1] + n_kept
     arrays = {f"valid_output_{period}.npy": () for period in periods}
     arrays |= {f"hidden_states_{period}.npy": (1, n_units) for period in periods[:n_hidden]}
-    with ExitStack() as stack, tqdm(total=total, desc=f"{len(periods)} periods") as bar:
+    with (
+        ExitStack() as stack,
+        tqdm(total=total, desc=f"{len(periods)} periods", unit="step") as bar,
+    ):
         opened = [
             stack.enter_context(new_array(folder / name, n_kept, *rest))
             for name, rest in arrays.items()
         ]
         start = drive.run(model, with_clicks, noise, on_steps=bar.update)
         for z, x in drive.stream(model, drive.constant_cues(cues, n_kept), noise, start.end):
-            kept = [*z.t(), *x[:, :n_hidden].transpose(0, 1)]
+            kept = [*z.t().cpu().numpy(), *x[:, :n_hidden].transpose(0, 1).cpu().numpy()]
             for file, values in zip(opened, kept, strict=True):
-                file.write(values.cpu().numpy().astype("<f4").tobytes())
+                file.write(np.asarray(values, "<f4").tobytes())
             bar.update(len(z))
     if own.sound:
         save_sounds(folder, config.training.periods, with_clicks[..., 0].numpy(), start.outputs, dt)

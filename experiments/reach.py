@@ -48,9 +48,10 @@ def stays(model, steps) -> bool:
     except LostBeat as lost:
         worst = np.nan
         print(f"  {lost}", flush=True)
-    if not worst < WITHIN:
+    kept = bool(worst < WITHIN)
+    if not kept:
         model.load_state_dict(before)
-    return bool(worst < WITHIN)
+    return kept
 
 
 def widen(model, ends: list[float], wanted: list[float], task) -> list[float]:

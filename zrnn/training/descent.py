@@ -96,7 +96,8 @@ def update_weights(model, optimizer, trials, noise, max_grad_norm, ranks=(0, 1))
     weights, noise_shares = (part.to(inputs)[rank::n_ranks] for part in shares_of(periods))
     share = rank, n_ranks, len(inputs)
     inputs = model.noisy_inputs(inputs, noise)[rank::n_ranks]
-    own_noise = Noise(noise, model.alpha, model.sigma_rec, share, True, noise_shares)
+    scales = model.alpha, model.sigma_rec
+    own_noise = Noise(noise, *scales, share, mirrored=True, by_trial=noise_shares)
     outputs, _ = model(inputs, noise=own_noise)
     loss = weights @ (outputs - target[rank::n_ranks]).square().mean(dim=(1, 2))
     optimizer.zero_grad()

@@ -74,9 +74,9 @@ def onto_the_cycles(model, targets, task) -> torch.Tensor:
     return drive.run(model, inputs).end
 
 
-def look(model, cues, targets, state, settle_seconds=SETTLE_SECONDS) -> tuple[Cycles, np.ndarray]:
+def look(model, cues, targets, state) -> tuple[Cycles, np.ndarray]:
     """The cycles at `cues` (B,) from `state` (B, N) on, and errors of their log periods (B,)."""
-    cycles = find_cycles(model, cues, state, settle_seconds, N_CYCLES * targets.max())
+    cycles = find_cycles(model, cues, state, SETTLE_SECONDS, N_CYCLES * targets.max())
     errors = np.log(cycles.period / targets)
     return cycles, np.where(np.abs(errors) < MAX_ERROR, errors, np.nan)
 
@@ -110,7 +110,7 @@ def mend(model, cues, targets, cycles: Cycles, errors, reach, shift=0.0):
     shift (B,): what is added to the errors before. Raises LostBeat.
     """
     worst = np.abs(errors + shift).max(), np.abs(residuals(errors + shift, cycles)).max()
-    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    weights = copy.deepcopy(model.state_dict())
     while reach > SMALLEST_REACH:
         newton_step(model, cues, cycles, errors + shift, reach)
         found, new = look(model, cues, targets, cycles.end)
