@@ -57,7 +57,7 @@ VARIANTS = {
     "vanilla RNN": Variant({"model.type": "RNN"}),
     "vanilla RNN, same noise": Variant({"model.type": "RNN", "model.vanilla_sigma_rec": 0.01}),
     "the predecessor's, batches of 32": Variant(
-        {"config_path": HOME / "config_original.yaml", "training.batch_size": 32}
+        {"config_path": HOME / "configs/original.yaml", "training.batch_size": 32}
     ),
 }
 

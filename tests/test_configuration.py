@@ -60,7 +60,7 @@ def test_the_predecessors_files_load(tmp_path):
         "  early_stopping_loss: 0.017\nplotting:\n  enable: true\n"
     )
     assert load(own).training.batch_size == 512
-    recipe = load(HOME / "config_original.yaml").training
+    recipe = load(HOME / "configs/original.yaml").training
     assert recipe.dt == 0.001 and recipe.early_stopping_loss == 0.017 and not recipe.refine
 
 
