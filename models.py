@@ -121,18 +121,20 @@ class ZemlianovaRNN(RNN):
     sigma_rec, sigma_input: SD of the recurrent and of the input noise.
     """
 
-    # W starts half-normal. The predecessor's start (Xavier-normal of gain 0.1, negatives set to
-    # zero) has the same row sums, but |.| has no gradient at 0: half of W could never train.
-    W_HH_GAIN = 0.05
+    # W starts half-normal, of gain 0.05. The predecessor's start, "rectified" (Xavier-normal of gain
+    # 0.1, negatives set to zero), has the same row sums, but |.| has no gradient at 0: half of W
+    # could never train.
+    W_HH_GAIN = {"half-normal": 0.05, "rectified": 0.1}
 
     def __init__(
         self, input_dim, hidden_dim, output_dim, dt, tau, excit_percent, sigma_rec, sigma_input,
-        generator=None,
+        w_hh_start="half-normal", generator=None,
     ):  # fmt: skip
         super().__init__(input_dim, hidden_dim, output_dim, dt, tau, sigma_rec, generator)
         self.sigma_input = sigma_input
         with torch.no_grad():
-            self.w_hh.mul_(self.W_HH_GAIN).abs_()
+            self.w_hh.mul_(self.W_HH_GAIN[w_hh_start])
+            self.w_hh.abs_() if w_hh_start == "half-normal" else self.w_hh.relu_()
         self.n_excit = round(excit_percent * hidden_dim)
         signs = torch.ones(hidden_dim, hidden_dim).fill_diagonal_(0)
         signs[:, self.n_excit :] *= -1  # a unit's sign is its column: what it sends

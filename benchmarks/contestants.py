@@ -69,7 +69,7 @@ def updates(settings, forward=None):
     def go():
         inputs, target, periods = draw()
         trials = inputs.to(settings["device"]), target.to(settings["device"]), periods
-        return descent.update_weights(model, optimizer, trials, noise, TRAINING.max_grad_norm)
+        return descent.update_weights(model, optimizer, trials, noise, TRAINING)
 
     return go
 

@@ -53,7 +53,7 @@ VARIANTS = {
         for scale in (1.0, 1.5, 2.0, 2.5)
     },
     "noise at its most to the end": Variant(statement="descent.LAST_NOISE = 0.9999"),
-    "equal noise and weight at all tempos": Variant(statement="descent.NOISE_EXPONENT = 0.0"),
+    "equal noise and weight at all tempos": Variant({"training.noise_exponent": 0.0}),
     "vanilla RNN": Variant({"model.type": "RNN"}),
     "vanilla RNN, same noise": Variant({"model.type": "RNN", "model.vanilla_sigma_rec": 0.01}),
     "the predecessor's, batches of 32": Variant(

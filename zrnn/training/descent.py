@@ -3,7 +3,7 @@
     loss = sum over trials of weight x mean over time of (z - target)^2,  weight ~ noise^2
 
 under input noise and a recurrent noise that grows while the network learns, and with the period,
-noise ~ period^0.75. A beat at 8 Hz has eight cycles in a second of silence, one at 2 Hz has two: at
+noise ~ period^training.noise_exponent. A beat at 8 Hz has eight cycles in a second of silence, one at 2 Hz has two: at
 the same CV of its intervals the slow beat has strayed half as far by then, as a share of a cycle.
 More noise and more weight at slow tempos bring the CVs of all nearer to each other.
 
@@ -24,16 +24,12 @@ from zrnn.network.recurrence import Noise
 from zrnn.training import sharing
 from zrnn.workshop.errors import UserError
 
-ADAM_BETAS = 0.9, 0.99
-WARM_UP = 100  # updates at half the rate and the first noise; without, some seeds learn nothing
 FULL_NOISE, LAST_NOISE = 0.7, 0.9  # shares of the updates between which the noise is at its most
-NOISE_EXPONENT = 0.75  # of the period, in a trial's noise; its weight is the square of that
 RUNAWAY = 1.0  # a loss above it is a network that runs away: a constant output costs 0.15
 SAFE_EVERY = 20  # updates between two copies to go back to then
 SAFE_FROM = 40  # updates; before, going back leads there again, and it recovers by itself
 MAX_RETURNS = 20  # of these in one training
 COARSE_FROM = 300  # units; products of smaller networks take longer in bfloat16 than in float32
-SMOOTHING = 20  # updates over whose losses the mean is taken that may stop the descent early
 
 
 class RunsAway(UserError):
@@ -57,7 +53,7 @@ def schedule(number: int, training) -> tuple[float, float]:
     noise_scale to peak_noise_scale, at first slowly, and comes back in the end: a network that has
     only known strong noise may need it to beat.
     """
-    warm_up = min(WARM_UP, training.epochs // 10)
+    warm_up = min(training.warm_up, training.epochs // 10)
     progress = max(number - warm_up, 0) / max(training.epochs - warm_up, 1)
     share = (1 + math.cos(math.pi * progress)) / 2  # 1 to 0
     rate = training.learning_rate * (training.final_rate + (1 - training.final_rate) * share)
@@ -66,45 +62,47 @@ def schedule(number: int, training) -> tuple[float, float]:
     return (rate if number > warm_up else training.learning_rate / 2), noise
 
 
-def shares_of(periods: Tensor) -> tuple[Tensor, Tensor]:
+def shares_of(periods: Tensor, exponent: float) -> tuple[Tensor, Tensor]:
     """What the trials (B,) weigh in the loss, 1 together; and their noise, 1 in the mean square."""
-    noise = periods**NOISE_EXPONENT
+    noise = periods**exponent
     weights = noise.square() / noise.square().sum()
     return weights.float(), (weights * len(weights)).sqrt().float()
 
 
 @contextmanager
-def coarse_products(n_units: int):
+def coarse_products(precision: str, n_units: int):
     """Let PyTorch take float32 products in bfloat16 where that is faster (its own switch)."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium" if n_units >= COARSE_FROM else before)
+    before, coarse = torch.get_float32_matmul_precision(), precision == "bfloat16"
+    torch.set_float32_matmul_precision("medium" if coarse and n_units >= COARSE_FROM else before)
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
 
 
-def update_weights(model, optimizer, trials, noise, max_grad_norm, ranks=(0, 1)) -> float:
+def update_weights(model, optimizer, trials, noise, training, ranks=(0, 1)) -> float:
     """One step of gradient descent on the loss of a batch, of which this process takes its trials.
 
-    trials: inputs (B, T, 2), target (B, T, 1), periods (B,); noise: a generator; ranks: rank and
-    number of processes. Returns the loss. Where it or its gradient is not finite, the weights stay
+    trials: inputs (B, T, 2), target (B, T, 1), periods (B,); noise: a generator; training: the
+    config's section; ranks: rank and number of processes. Returns the loss. Where it or its gradient is not finite, the weights stay
     as they are and infinity is returned.
     """
     rank, n_ranks = ranks
     inputs, target, periods = trials
-    weights, noise_shares = (part.to(inputs)[rank::n_ranks] for part in shares_of(periods))
+    parts = shares_of(periods, training.noise_exponent)
+    weights, noise_shares = (part.to(inputs)[rank::n_ranks] for part in parts)
     share = rank, n_ranks, len(inputs)
     inputs = model.noisy_inputs(inputs, noise)[rank::n_ranks]
     scales = model.alpha, model.sigma_rec
-    own_noise = Noise(noise, *scales, share, mirrored=True, by_trial=noise_shares)
+    own_noise = Noise(noise, *scales, share, training.antithetic, by_trial=noise_shares)
     outputs, _ = model(inputs, noise=own_noise)
     loss = weights @ (outputs - target[rank::n_ranks]).square().mean(dim=(1, 2))
     optimizer.zero_grad()
     loss.backward()
     loss = loss.detach()
     sharing.add_up([loss, *(parameter.grad for parameter in model.parameters())])
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
+    largest = training.max_grad_norm or math.inf
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), largest)
     if not norm.isfinite():
         return math.inf
     optimizer.step()
@@ -121,14 +119,18 @@ def descend(run, training, task, ranks=(0, 1)) -> Iterator[Update]:
     """
     device, n_units = run.model.w_hh.device, len(run.model.w_hh)
     while len(run.losses) < training.epochs:
-        recent = run.losses[-SMOOTHING:]
-        if len(recent) == SMOOTHING and sum(recent) / SMOOTHING < training.early_stopping_loss:
-            return
+        recent = run.losses[-training.early_stopping_updates :]
+        if len(recent) == training.early_stopping_updates:
+            if sum(recent) / len(recent) < training.early_stopping_loss:
+                return
         number = len(run.losses) + 1
         rate, noise_scale = schedule(number, training)
         for group in run.optimizer.param_groups:
             group["lr"] = rate
-        with run.model.at(dt=training.dt, noise_scale=noise_scale), coarse_products(n_units):
+        with (
+            run.model.at(dt=training.dt, noise_scale=noise_scale),
+            coarse_products(training.precision, n_units),
+        ):
             inputs, target, periods = tasks.draw_trials(
                 training.periods,
                 training.batch_size,
@@ -139,9 +141,7 @@ def descend(run, training, task, ranks=(0, 1)) -> Iterator[Update]:
                 run.generator,
             )
             trials = inputs.to(device), target.to(device), periods
-            loss = update_weights(
-                run.model, run.optimizer, trials, run.noise, training.max_grad_norm, ranks
-            )
+            loss = update_weights(run.model, run.optimizer, trials, run.noise, training, ranks)
         run.losses.append(min(loss, 1e30))
         if loss > RUNAWAY and (number > SAFE_FROM or math.isinf(loss)):
             run.returns += 1

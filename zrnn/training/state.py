@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import torch
 
 from zrnn.network import checkpoints
-from zrnn.training.descent import ADAM_BETAS
 
 PARTS = "descent", "refinement", "calibration", "done"
 
@@ -24,6 +23,7 @@ class TrainingRun:
     model: torch.nn.Module
     generator: torch.Generator
     noise: torch.Generator
+    adam_beta2: float
     part: str = PARTS[0]
     losses: list[float] = field(default_factory=list)
     returns: int = 0
@@ -31,7 +31,7 @@ class TrainingRun:
     seconds: float = 0.0
 
     def __post_init__(self):
-        self.optimizer = torch.optim.Adam(self.model.parameters(), betas=ADAM_BETAS)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), betas=(0.9, self.adam_beta2))
         self.safe = copy.deepcopy((self.model.state_dict(), self.optimizer.state_dict()))
         self.fresher = self.safe
 
@@ -44,7 +44,8 @@ class TrainingRun:
         generator = torch.Generator().manual_seed(config.training.seed)
         noise_seed = int(torch.randint(2**62, (), generator=generator))
         model = build_model(generator=generator, **dict(config.model)).to(device)
-        return cls(model, generator, torch.Generator(device).manual_seed(noise_seed))
+        noise = torch.Generator(device).manual_seed(noise_seed)
+        return cls(model, generator, noise, config.training.adam_beta2)
 
     def save(self, path, config: dict, device: str) -> None:
         """Everything from which `restore` makes the same run again."""

@@ -67,7 +67,7 @@ def allowed(annotation, metadata=()) -> str:
         return f"a list of {many}, each {allowed(get_args(annotation)[0])}"
     if type(None) in get_args(annotation):
         return f"null or {allowed(get_args(annotation)[0], metadata)}"
-    words = {"gt": "above", "ge": "at least", "le": "at most"}
+    words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
     bounds = [
         f"{word} {getattr(m, name):{'d' if isinstance(getattr(m, name), int) else 'g'}}"
         for name, word in words.items()

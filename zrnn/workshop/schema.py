@@ -102,6 +102,9 @@ class Model(Section):
     excit_percent: Number = key(
         0.8, "share of excitatory units, 0..1 (ZemlianovaRNN only)", ge=0, le=1
     )
+    w_hh_start: Literal["half-normal", "rectified"] = key(
+        "half-normal", "initial w_hh: half-normal, or rectified (half of it 0, never trained)"
+    )
 
 
 class Task(Section):
@@ -135,9 +138,23 @@ class Training(Section):
     click_seconds: Number = key(
         1.0, "[s] how long clicks are given, from the onset on", ge=0, le=1e6
     )
-    max_grad_norm: Number = key(1.0, "the gradient is clipped to this norm", gt=0)
+    warm_up: Whole = key(100, "first updates, at half the learning rate", ge=0, le=10_000_000)
+    adam_beta2: Number = key(0.99, "of Adam: decay of the mean squared gradient", ge=0, lt=1)
+    noise_exponent: Number = key(
+        0.75, "noise of a trial ~ period^exponent, its weight ~ noise^2", ge=-10, le=10
+    )
+    antithetic: Flag = key(True, "recurrent noise in pairs xi, -xi within a batch")
+    precision: Literal["float32", "bfloat16"] = key(
+        "bfloat16", "of the descent's matrix products where that is faster"
+    )
+    max_grad_norm: Annotated[Number | None, BeforeValidator(_or_null)] = key(
+        1.0, "the gradient is clipped to this norm; null: not clipped", gt=0
+    )
     early_stopping_loss: Number = key(
         0.0, "the descent ends when its mean loss is below this; 0: never", ge=0
+    )
+    early_stopping_updates: Whole = key(
+        20, "updates over whose losses this mean is taken", ge=1, le=10_000_000
     )
     refine: Flag = key(True, "carry the network from training.dt to model.dt")
     calibrate: Flag = key(True, "set the periods right under noise at the end")
