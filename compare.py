@@ -16,10 +16,9 @@ import numpy as np
 from tqdm import tqdm
 
 import models
-from zrnn.analysis import judge
-from zrnn.workshop import command_line, configuration, figures
-from zrnn.workshop.errors import UserError
-from zrnn.workshop.figures import plt
+from zrnn import cli, configuration, evaluate, figures
+from zrnn.errors import UserError
+from zrnn.figures import plt
 
 CHECKPOINT = configuration.KEYS["training.save_path"].default  # in the folder of a run
 FOLDER = "comparison"
@@ -36,8 +35,8 @@ LOOKS = [
 class Measured:
     """One network. Errors are shares of the period, the worst whatever their sign.
 
-    range: lowest and highest cue of the beat; rows: of `judge.measure`; errors (K,) of the ITI at
-    the cues (K,), NaN where there is no beat.
+    range: lowest and highest cue of the beat; rows: of `evaluate.measure`; errors (K,) of the ITI
+    at the cues (K,), NaN where there is no beat.
     """
 
     checkpoint: str
@@ -46,7 +45,7 @@ class Measured:
     cv: float
     slope: float
     range: tuple[float, float]
-    rows: list[judge.Row]
+    rows: list[evaluate.Row]
     cues: list[float]
     errors: list[float]
 
@@ -66,26 +65,29 @@ def measure(path, config_path, device, flags):
     """Drive one network. Raises UserError."""
     config, model, made_by = models.open_network(config_path, path, device, flags)
     own, task, trained = config.cue_range, config.task, config.training.periods
-    others = judge.untrained_periods(trained, config.check.untrained_periods)
+    others = evaluate.untrained_periods(trained, config.check.untrained_periods)
     cues = np.linspace(*own.cues, own.n_cues)
-    n_steps = round((2 * judge.CLICK_SECONDS + KEEP_SECONDS + own.keep_seconds) / model.dt)
+    n_steps = round((2 * evaluate.CLICK_SECONDS + KEEP_SECONDS + own.keep_seconds) / model.dt)
     with tqdm(total=n_steps, desc=path, unit="step") as bar:
         many = dict(runs=RUNS, others=others, keep_seconds=KEEP_SECONDS)
-        rows = judge.measure(model, trained, task, on_steps=bar.update, **many)
-        beats = judge.beats_at_cues(model, cues, task, own.keep_seconds, on_steps=bar.update)
+        rows = evaluate.measure(model, trained, task, on_steps=bar.update, **many)
+        beats = evaluate.beats_at_cues(model, cues, task, own.keep_seconds, on_steps=bar.update)
     errors = [
         beat.mean_iti * cue / task.cue_constant - 1 if beat.ok else np.nan
         for cue, beat in zip(cues, beats, strict=True)
     ]
-    clicked, unseen = judge.rows_of(rows, judge.CLICKS), judge.rows_of(rows, judge.UNTRAINED)
+    clicked, unseen = (
+        evaluate.rows_of(rows, evaluate.CLICKS),
+        evaluate.rows_of(rows, evaluate.UNTRAINED),
+    )
     middle = task.cue_constant * (1 / min(trained) + 1 / max(trained)) / 2
     return Measured(
         checkpoint=made_by["checkpoint"],
-        trained_error=judge.worst_error(clicked),
-        unseen_error=judge.worst_error(unseen) if unseen else None,
+        trained_error=evaluate.worst_error(clicked),
+        unseen_error=evaluate.worst_error(unseen) if unseen else None,
         cv=float(np.max([row.cv for row in clicked])),
-        slope=judge.weber_slope(clicked),
-        range=judge.range_of_beat(cues, beats, middle),
+        slope=evaluate.weber_slope(clicked),
+        range=evaluate.range_of_beat(cues, beats, middle),
         rows=rows,
         cues=cues.tolist(),
         errors=errors,
@@ -113,7 +115,7 @@ def draw(measured):
     )
     for i, (own, look) in enumerate(zip(measured.values(), LOOKS * len(measured), strict=False)):
         left.plot(own.cues, 100 * np.array(own.errors), ms=3, lw=0.8, **look)
-        clicked = judge.rows_of(own.rows, judge.CLICKS)
+        clicked = evaluate.rows_of(own.rows, evaluate.CLICKS)
         periods, cvs = [row.period for row in clicked], [100 * row.cv for row in clicked]
         middle.plot(periods, cvs, ms=5, lw=1, **look)
         right.plot(own.range, [i, i], lw=3, **look)
@@ -137,7 +139,7 @@ def main(*networks, config_path=None, device="auto", **flags):
     print(table(measured))
     config, arrays = configuration.load(config_path, flags), {}
     for name, own in measured.items():
-        rows = judge.rows_of(own.rows, judge.CLICKS)
+        rows = evaluate.rows_of(own.rows, evaluate.CLICKS)
         arrays |= {f"{name} cue": own.cues, f"{name} error": own.errors}
         arrays |= {f"{name} {key}": [getattr(r, key) for r in rows] for key in ("period", "cv")}
     text = configuration.to_text(config, {own.checkpoint: name for name, own in measured.items()})
@@ -147,4 +149,4 @@ def main(*networks, config_path=None, device="auto", **flags):
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    cli.run(main)

@@ -4,7 +4,7 @@ For every period: valid_output_{p}.npy [T], peaks_{p}.npy [taps, in samples], pl
 for the trained ones hidden_states_{p}.npy [T, 1, N] (currents x) and, with --drive.sound true,
 beat_{p}.wav, the last second of clicks (high) and ten seconds of silence, with the taps (low). And
 summary.csv, config.yaml and made_by.json (the checkpoint's hash, versions, the size of every file).
-The first drive.discard_seconds, during which clicks are given, are not kept.
+The first simulate.discard_seconds, during which clicks are given, are not kept.
 
   --config_path FILE   a configuration; keys it lacks come from config.yaml
   --checkpoint FILE    the network, or shipped (default: training.save_path, else shipped)
@@ -22,12 +22,10 @@ from scipy.io import wavfile
 from tqdm import tqdm
 
 import models
-from zrnn.analysis import sound
-from zrnn.analysis import taps as tapping
-from zrnn.network import drive, task
-from zrnn.workshop import command_line, configuration, figures, files
-from zrnn.workshop.errors import UserError
-from zrnn.workshop.figures import plt
+from zrnn import cli, configuration, figures, files, simulate, sound, task
+from zrnn import taps as tapping
+from zrnn.errors import UserError
+from zrnn.figures import plt
 
 # periods never trained are drawn as floor + exp(-decay (1 - U)), U ~ U(0, 1): denser where short
 EXTRA_FLOOR, EXTRA_DECAY = 0.1, 5.0  # [s], none
@@ -70,7 +68,7 @@ def drive_into(folder, model, periods, n_hidden, config):
     noise = torch.Generator(model.w_hh.device).manual_seed(own.seed)
     # the last click has ended when the silence begins
     clicks = own.discard_seconds - config.task.click_width if own.clicks else 0.0
-    with_clicks = drive.driving_inputs(
+    with_clicks = simulate.driving_inputs(
         periods, own.discard_seconds, dt, config.task, clicks, own.onset
     )
     cues = task.context_cue(np.array(periods), config.task.cue_constant)
@@ -85,8 +83,8 @@ def drive_into(folder, model, periods, n_hidden, config):
             stack.enter_context(new_array(folder / name, n_kept, *rest))
             for name, rest in arrays.items()
         ]
-        start = drive.run(model, with_clicks, noise, on_steps=bar.update)
-        for z, x in drive.stream(model, drive.constant_cues(cues, n_kept), noise, start.end):
+        start = simulate.run(model, with_clicks, noise, on_steps=bar.update)
+        for z, x in simulate.stream(model, simulate.constant_cues(cues, n_kept), noise, start.end):
             kept = [*z.t().cpu().numpy(), *x[:, :n_hidden].transpose(0, 1).cpu().numpy()]
             for file, values in zip(opened, kept, strict=True):
                 file.write(np.asarray(values, "<f4").tobytes())
@@ -188,4 +186,4 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    cli.run(main)

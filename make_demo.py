@@ -15,10 +15,9 @@ import numpy as np
 from matplotlib.colors import to_hex, to_rgb
 
 from models import open_network
-from zrnn.analysis import geometry, groups, lesions, sound, taps
-from zrnn.network import task
-from zrnn.network.checkpoints import SHIPPED
-from zrnn.workshop import command_line, figures, files
+from zrnn import cli, figures, files, sound, taps, task, trajectories
+from zrnn.checkpoints import SHIPPED
+from zrnn.populations import groups, lesions
 
 TEMPLATE = Path(__file__).parent / "demo" / "page.html"
 PAGE = TEMPLATE.with_name("index.html")
@@ -54,7 +53,7 @@ def picture_of(found: groups.Populations) -> dict:
     """
     peak = np.max([recording.cycle.max(axis=0) for recording in found.recordings], axis=0)
     first_type, cycle = next(iter(found.types.values())), found.reference.cycle
-    order = geometry.firing_order(cycle, [0, len(cycle)], first_type.sum())
+    order = trajectories.firing_order(cycle, [0, len(cycle)], first_type.sum())
     order = order[peak[order] > 0]
     members = {**found.reference.groups, **found.parts}
     return {
@@ -71,9 +70,9 @@ def plane_of(found: groups.Populations) -> dict:
 
     A point of the plane is axes @ rates - centre; low, high: the corners of all cycles.
     """
-    mean, axes, _ = geometry.fit_plane(np.concatenate([r.cycle for r in found.recordings]))
+    mean, axes, _ = trajectories.fit_plane(np.concatenate([r.cycle for r in found.recordings]))
     axes = axes * np.sign(axes.sum(axis=1, keepdims=True))  # a component's own sign means nothing
-    loops = {r.period: geometry.project(r.cycle, mean, axes).round(4) for r in found.recordings}
+    loops = {r.period: trajectories.project(r.cycle, mean, axes).round(4) for r in found.recordings}
     points, colours = np.concatenate(list(loops.values())), figures.period_colours(loops)
     return {
         "axes": [encode(axis, "<f4") for axis in axes],
@@ -138,4 +137,4 @@ def main(config_path=None, checkpoint=None, **flags):
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    cli.run(main)

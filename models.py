@@ -18,12 +18,11 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from zrnn.network import checkpoints
-from zrnn.network.devices import pick_device
-from zrnn.network.recurrence import Noise, Sequence, advance
-from zrnn.workshop import configuration
-from zrnn.workshop.errors import UserError
-from zrnn.workshop.provenance import provenance
+from zrnn import checkpoints, configuration
+from zrnn.devices import pick_device
+from zrnn.errors import UserError
+from zrnn.provenance import provenance
+from zrnn.recurrence import Noise, Sequence, advance
 
 
 class RNN(nn.Module):
@@ -121,9 +120,8 @@ class ZemlianovaRNN(RNN):
     sigma_rec, sigma_input: SD of the recurrent and of the input noise.
     """
 
-    # W starts half-normal, of gain 0.05. The predecessor's start, "rectified" (Xavier-normal of gain
-    # 0.1, negatives set to zero), has the same row sums, but |.| has no gradient at 0: half of W
-    # could never train.
+    # The original code's start, "rectified" (Xavier-normal of gain 0.1, negatives set to zero), has
+    # the same row sums, but |.| has no gradient at 0: half of W could never train.
     W_HH_GAIN = {"half-normal": 0.05, "rectified": 0.1}
 
     def __init__(

@@ -15,13 +15,13 @@ and way_out1_z (T,), the ways out of the saddle.
 import numpy as np
 
 from models import open_network
-from zrnn.dynamics import network, reduced_model
-from zrnn.dynamics.course import FINE_DT
+from zrnn import cli, configuration
+from zrnn.dynamics import reduced_model, trained_network
+from zrnn.dynamics.cycle_continuation import FINE_DT
 from zrnn.dynamics.diagram import agreement, answers, listed, rows_of
-from zrnn.dynamics.drawing import draw_equilibria, draw_onset, draw_period, legend_of
-from zrnn.network.task import context_cue
-from zrnn.workshop import command_line, configuration
-from zrnn.workshop.figures import plt, save_results
+from zrnn.dynamics.panels import draw_equilibria, draw_onset, draw_period, legend_of
+from zrnn.figures import plt, save_results
+from zrnn.task import context_cue
 
 INSET = 0.06  # so far around the end of the cycle reaches the closer look at it
 
@@ -80,7 +80,7 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     own, cue_constant = config.bifurcation, config.task.cue_constant
     cues = sorted(context_cue(p, cue_constant) for p in config.training.periods)
 
-    trained, fine_points, searched = network.solve(
+    trained, fine_points, searched = trained_network.solve(
         model, own.cues, own.n_cycles, cues[len(cues) // 2]
     )
     reduced, _ = reduced_model.solve([])
@@ -105,4 +105,4 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    cli.run(main)

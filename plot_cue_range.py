@@ -14,9 +14,8 @@ import numpy as np
 from tqdm import tqdm
 
 import models
-from zrnn.analysis import judge
-from zrnn.workshop import command_line, configuration, figures
-from zrnn.workshop.figures import plt
+from zrnn import cli, configuration, evaluate, figures
+from zrnn.figures import plt
 
 
 def draw(cues, beats, trained, cue_constant):
@@ -59,9 +58,9 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     config, model, made_by = models.open_network(config_path, checkpoint, device, flags)
     own, task = config.cue_range, config.task
     cues = np.linspace(*own.cues, own.n_cues)
-    n_steps = round((judge.CLICK_SECONDS + own.keep_seconds) / model.dt)
+    n_steps = round((evaluate.CLICK_SECONDS + own.keep_seconds) / model.dt)
     with tqdm(total=n_steps, desc=f"{len(cues)} cues", unit="step") as bar:
-        beats = judge.beats_at_cues(model, cues, task, own.keep_seconds, on_steps=bar.update)
+        beats = evaluate.beats_at_cues(model, cues, task, own.keep_seconds, on_steps=bar.update)
     figure = draw(cues, beats, config.training.periods, task.cue_constant)
 
     rows = [{"cue": float(cue)} | asdict(beat) for cue, beat in zip(cues, beats, strict=True)]
@@ -75,4 +74,4 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    cli.run(main)

@@ -17,10 +17,9 @@ from pathlib import Path
 import numpy as np
 
 import models
-from zrnn.analysis import geometry
-from zrnn.workshop import command_line, configuration, figures
-from zrnn.workshop.errors import UserError
-from zrnn.workshop.figures import plt
+from zrnn import cli, configuration, figures, trajectories
+from zrnn.errors import UserError
+from zrnn.figures import plt
 
 PCA_EVERY = 5  # [steps] every so many steps enter the PCA
 
@@ -77,12 +76,14 @@ def read_trial(folder, row, n_excit, n_followed):
             "--drive.hidden_states trained"
         )
     states = np.load(folder / row["hidden_states_file"], mmap_mode="r")[:, 0]
-    taps, rates = np.load(folder / row["taps_file"]), geometry.normalise_rates(states)
+    taps, rates = np.load(folder / row["taps_file"]), trajectories.normalise_rates(states)
     order, lengths = np.arange(rates.shape[1]), {}
     if row["ok"]:
-        order = geometry.firing_order(rates, taps, n_excit)
-        lengths["lengths"] = geometry.cycle_lengths(geometry.path_steps(rates), taps)
-        lengths["mean_cycle_length"] = geometry.closed_length(geometry.mean_cycle(rates, taps))
+        order = trajectories.firing_order(rates, taps, n_excit)
+        lengths["lengths"] = trajectories.cycle_lengths(trajectories.path_steps(rates), taps)
+        lengths["mean_cycle_length"] = trajectories.closed_length(
+            trajectories.mean_cycle(rates, taps)
+        )
     start, sample = rates[:n_followed].copy(), rates[::PCA_EVERY].copy()
     return Trial(row["period_s"], row["verdict"], taps, order, start, sample, **lengths)
 
@@ -196,8 +197,8 @@ def main(config_path=None, checkpoint=None, **flags):
     n_shown, n_followed = (round(s / dt) for s in (fig1.window_seconds, fig1.trajectory_seconds))
     trials = [read_trial(source, row, n_excit, n_followed) for row in rows if row["trained"]]
     colours = figures.period_colours([trial.period for trial in trials])
-    mean, axes, explained = geometry.fit_plane(np.concatenate([t.sample for t in trials]), 3)
-    paths = {t.period: geometry.project(t.start, mean, axes) for t in trials}
+    mean, axes, explained = trajectories.fit_plane(np.concatenate([t.sample for t in trials]), 3)
+    paths = {t.period: trajectories.project(t.start, mean, axes) for t in trials}
     taps = {t.period: t.taps[t.taps < len(t.start)] for t in trials}
 
     drawn, arrays = {}, {}
@@ -221,4 +222,4 @@ def main(config_path=None, checkpoint=None, **flags):
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    cli.run(main)

@@ -17,10 +17,10 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from models import open_network
-from zrnn.dynamics import fields
-from zrnn.network.task import context_cue
-from zrnn.workshop import command_line, configuration
-from zrnn.workshop.figures import plt, save_results
+from zrnn import cli, configuration
+from zrnn.dynamics import flow_field
+from zrnn.figures import plt, save_results
+from zrnn.task import context_cue
 
 COLOUR = "#D62728"  # of the trajectory
 
@@ -67,18 +67,18 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     trained = sorted(context_cue(p, config.task.cue_constant) for p in config.training.periods)
     beat_cue, rest = trained[len(trained) // 2], model.initial_state(1)[0]
 
-    start, is_tap = fields.initial_condition(model, beat_cue, fig5.seed)
-    plane = fields.find_plane(model, start)
+    start, is_tap = flow_field.initial_condition(model, beat_cue, fig5.seed)
+    plane = flow_field.find_plane(model, start)
     print(f"the plane explains {plane.explained.sum():.1%} of the variance")
-    equilibria = fields.equilibria_in(plane, model, [*fig5.cues, beat_cue])
+    equilibria = flow_field.equilibria_in(plane, model, [*fig5.cues, beat_cue])
     for cue, points in equilibria.items():
         print(f"cue {cue:g}: {len(points)} equilibria, {points[:, 2].sum():g} of them stable")
     found = {"5a": [], "5b": []}
     for cue in fig5.cues:
         times, points = [fig5.field_seconds], equilibria[cue]
-        found["5a"] += fields.find_fields(model, start, cue, times, plane, *size, points)
+        found["5a"] += flow_field.find_fields(model, start, cue, times, plane, *size, points)
     points, centre = equilibria[beat_cue], plane.of(rest.cpu().numpy())
-    found["5b"] = fields.find_fields(
+    found["5b"] = flow_field.find_fields(
         model, rest, beat_cue, fig5.times, plane, *size, points, centre
     )
 
@@ -95,4 +95,4 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    cli.run(main)

@@ -16,9 +16,9 @@ import numpy as np
 from tqdm import tqdm
 
 import models
-from zrnn.analysis import connections, geometry, groups, lesions
-from zrnn.workshop import command_line, configuration, figures
-from zrnn.workshop.figures import E_COLOUR, I_COLOUR, plt
+from zrnn import cli, configuration, figures, trajectories
+from zrnn.figures import E_COLOUR, I_COLOUR, plt
+from zrnn.populations import connections, groups, lesions
 
 # full lines: near the tap, dashed: between taps
 STYLES = {
@@ -39,7 +39,7 @@ SATURATED = 20  # [%] error of the ITI at which the colour of a cell no longer c
 def draw_phases(panel, recording, types):
     """Where units peak, E upwards, I downwards; filled: weighted by mean rate, line: units."""
     edges = np.linspace(-0.5, 0.5, 21)
-    panel.axvspan(-geometry.TAP_PHASE, geometry.TAP_PHASE, color="0.9", zorder=0)
+    panel.axvspan(-trajectories.TAP_PHASE, trajectories.TAP_PHASE, color="0.9", zorder=0)
     for sign, (name, of_type) in zip((1, -1), types.items(), strict=False):
         units = of_type & ~recording.groups[groups.SILENT]
         phases = (recording.phases[units] + 0.5) % 1 - 0.5
@@ -183,4 +183,4 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    cli.run(main)

@@ -11,10 +11,10 @@ synchronization.json.
 """
 
 from models import open_network
+from zrnn import cli, configuration
+from zrnn.figures import save_results
 from zrnn.synchronization import drawing as draw
 from zrnn.synchronization import report
-from zrnn.workshop import command_line, configuration
-from zrnn.workshop.figures import save_results
 
 
 def main(config_path=None, checkpoint=None, device="auto", **flags):
@@ -43,4 +43,4 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    cli.run(main)

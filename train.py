@@ -23,17 +23,15 @@ import torch
 from tqdm import tqdm
 
 from models import build_model
-from zrnn.analysis import judge
-from zrnn.network import checkpoints, drive, task
-from zrnn.network.devices import pick_device
-from zrnn.training import sharing
+from zrnn import checkpoints, checks, cli, configuration, evaluate, figures, files, simulate, task
+from zrnn.devices import pick_device
+from zrnn.errors import UserError
+from zrnn.provenance import provenance
+from zrnn.training import distributed
 from zrnn.training.descent import RunsAway
 from zrnn.training.recipe import Row, train
 from zrnn.training.refinement import LostBeat
 from zrnn.training.state import TrainingRun
-from zrnn.workshop import checks, command_line, configuration, figures, files
-from zrnn.workshop.errors import UserError
-from zrnn.workshop.provenance import provenance
 
 TIMED = 10  # updates after which the time of all is estimated
 LONG = 3600  # [s] an estimate beyond this comes with advice
@@ -105,17 +103,17 @@ def run_training(run, config, ranks, device):
             run.log.append(dataclasses.asdict(row) | {"seconds": round(run.seconds, 3)})
             show(bar, row, run, training.epochs)
             alone = row.part != "descent"
-            stop = bool(signals) if alone else sharing.any_of(signals, device)
+            stop = bool(signals) if alone else distributed.any_of(signals, device)
             due = stop or time.time() - saved_at >= training.save_seconds
             # a part after the descent is short, and begins anew
             if ranks[0] == 0 and (saved_part != row.part or due and not alone):
                 run.save(path, configuration.plain(config), device.type)
                 saved_at, saved_part = time.time(), row.part
             if stop:
-                sharing.leave()
-                raise command_line.Stopped(*signals[:1])
+                distributed.leave()
+                raise cli.Stopped(*signals[:1])
     bar.close()
-    sharing.leave()
+    distributed.leave()
 
 
 def plan_text(epochs: int, seconds: float) -> str:
@@ -166,7 +164,7 @@ def save_pictures(model, config, text):
     inputs, target = task.make_trials(
         periods, onsets, training.trial_seconds, training.click_seconds, model.dt, config.task
     )
-    outputs = drive.run(model, inputs, training.seed).outputs
+    outputs = simulate.run(model, inputs, training.seed).outputs
     for period, *trial in zip(training.periods, inputs, target[..., 0], outputs, strict=True):
         figure = draw_trial(*trial, model.dt, f"Period {period:.4g} s")
         name = f"Period_{period:.3f}_seconds.{config.plotting.format}"
@@ -175,13 +173,13 @@ def save_pictures(model, config, text):
         figures.save_figure(figure, folder / name, text, dpi=100)
 
 
-def judge_network(model, config) -> judge.Verdict:
-    """Drive the network, drive.keep_seconds in silence, and hold it against its bounds."""
+def judge_network(model, config) -> evaluate.Verdict:
+    """Drive the network, simulate.keep_seconds in silence, and hold it against its bounds."""
     check, trained = config.check, config.training.periods
-    others = judge.untrained_periods(trained, check.untrained_periods)
-    seconds = judge.CLICK_SECONDS + config.drive.keep_seconds
+    others = evaluate.untrained_periods(trained, check.untrained_periods)
+    seconds = evaluate.CLICK_SECONDS + config.drive.keep_seconds
     with tqdm(total=round(seconds / model.dt), desc="driving", unit="step") as bar:
-        rows = judge.measure(
+        rows = evaluate.measure(
             model,
             trained,
             config.task,
@@ -192,8 +190,8 @@ def judge_network(model, config) -> judge.Verdict:
             seed=check.seed,
             on_steps=bar.update,
         )
-    findings = judge.judge(rows, check.max_error, check.max_untrained_error, check.max_cv)
-    return judge.Verdict(rows, findings)
+    findings = evaluate.judge(rows, check.max_error, check.max_untrained_error, check.max_cv)
+    return evaluate.Verdict(rows, findings)
 
 
 def save_log(path, log):
@@ -217,13 +215,13 @@ def finish(run, config, about):
         save_pictures(model, config, configuration.to_text(config, about["made_by"]))
     if config.check.enable:
         verdict = judge_network(model, config)
-        print(judge.table(verdict))
+        print(evaluate.table(verdict))
         checkpoints.save_checkpoint(save_path, model, **about, behaviour=verdict.to_dict())
 
 
 def main(config_path=None, device="auto", resume=False, overwrite=False, name=None, **flags):
     # configuration
-    ranks = sharing.join(device)
+    ranks = distributed.join(device)
     device = pick_device(device)
     config, saved = starting_point(config_path, flags, name, resume, device)
     training, save_path = config.training, Path(config.training.save_path)
@@ -243,7 +241,7 @@ def main(config_path=None, device="auto", resume=False, overwrite=False, name=No
     with ExitStack() as claims:
         for path in (save_path, training.log_path) if ranks[0] == 0 else ():
             claims.enter_context(files.claimed(path))
-        with command_line.if_stopped(f"go on with --resume --training.save_path {save_path}"):
+        with cli.if_stopped(f"go on with --resume --training.save_path {save_path}"):
             try:
                 run_training(run, config, ranks, device)
             except (LostBeat, RunsAway) as failed:
@@ -262,4 +260,4 @@ def main(config_path=None, device="auto", resume=False, overwrite=False, name=No
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    cli.run(main)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from zrnn.workshop import configuration
+from zrnn import configuration
 
 CONFIG = configuration.load()
 MODEL, TRAINING = CONFIG.model, CONFIG.training
@@ -38,7 +38,7 @@ def batches(settings):
     """Makes a batch, as the descent does: inputs (B, T, 2), target (B, T, 1), periods (B,)."""
     import torch
 
-    from zrnn.network import task
+    from zrnn import task
 
     seconds, generator = settings["steps"] * settings["dt"], torch.Generator().manual_seed(0)
     return lambda: task.draw_trials(
@@ -154,7 +154,7 @@ def products(settings):
     """
     import torch
 
-    from zrnn.network import recurrence
+    from zrnn import recurrence
 
     n, steps, batch = (settings[key] for key in ("hidden", "steps", "batch"))
     tall = torch.randn(steps * batch, n, device=settings["device"])
@@ -179,7 +179,7 @@ def noises(settings):
     """The recurrent noise of one update, drawn as the network draws it."""
     import torch
 
-    from zrnn.network import recurrence
+    from zrnn import recurrence
 
     generator = torch.Generator(settings["device"]).manual_seed(0)
     source = recurrence.Noise(generator, 1.0, 0.01, mirrored=True)

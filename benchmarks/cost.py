@@ -19,10 +19,10 @@ import contestants
 import numpy as np
 import torch
 
-from zrnn.workshop import command_line, figures
-from zrnn.workshop.figures import plt
-from zrnn.workshop.files import replacing
-from zrnn.workshop.provenance import provenance
+from zrnn import cli, figures
+from zrnn.figures import plt
+from zrnn.files import replacing
+from zrnn.provenance import provenance
 
 BASE = {"hidden": 500, "steps": 200, "batch": 14}
 SIZES = {
@@ -99,4 +99,4 @@ def main(threads=2, repeats=5, folder: str = str(Path(__file__).parents[1] / "RE
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    cli.run(main)

@@ -21,10 +21,10 @@ from race import HOME, race, script
 
 sys.path.insert(0, str(HOME))
 
-from zrnn.analysis.tables import markdown
-from zrnn.workshop import command_line, configuration
-from zrnn.workshop.errors import UserError
-from zrnn.workshop.provenance import provenance
+from experiments.tables import markdown
+from zrnn import cli, configuration
+from zrnn.errors import UserError
+from zrnn.provenance import provenance
 
 CONFIG = configuration.load()
 N_STEPS = round(CONFIG.training.trial_seconds / CONFIG.training.dt)  # of the descent's trials
@@ -204,4 +204,4 @@ def main(only: str = "+".join(TABLES), threads=2, repeats=5, jax_python=sys.exec
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    cli.run(main)

@@ -20,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import side_by_side
 
-from zrnn.analysis import tables
-from zrnn.workshop import command_line
-from zrnn.workshop.errors import UserError
-from zrnn.workshop.provenance import HOME
+from experiments import tables
+from zrnn import cli
+from zrnn.errors import UserError
+from zrnn.provenance import HOME
 
 DESCENT_ALONE = {"training.refine": False, "training.calibrate": False}
 EPOCHS_AT_1_MS = 240  # take about as long as the recipe as a whole
@@ -83,4 +83,4 @@ def main(*folder: str, seed=0, jobs=2, only: str = "", config_path=None, **flags
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    cli.run(main)

@@ -14,8 +14,8 @@ from scipy.io import wavfile
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from zrnn.workshop import command_line, files
-from zrnn.workshop.errors import UserError
+from zrnn import cli, files
+from zrnn.errors import UserError
 
 SECONDS = 60.0  # [s] of the whole
 
@@ -50,4 +50,4 @@ def main(*paths: str):
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    cli.run(main)

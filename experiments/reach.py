@@ -19,12 +19,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import models
-from zrnn.analysis import judge
-from zrnn.network import checkpoints
+from zrnn import checkpoints, cli, configuration, evaluate, figures
+from zrnn.errors import UserError
+from zrnn.figures import plt
 from zrnn.training.refinement import LostBeat, calibrate, refine
-from zrnn.workshop import command_line, configuration, figures
-from zrnn.workshop.errors import UserError
-from zrnn.workshop.figures import plt
 
 CUES = 0.08, 0.95  # to reach
 WIDEN, NARROWEST = 1.1, 1.01  # the largest and the smallest share by which an end moves
@@ -79,7 +77,7 @@ def widen(model, ends: list[float], wanted: list[float], task) -> list[float]:
 
 def measure(model, cues, task) -> np.ndarray:
     """Mean ITIs [s] with noise at the cues (C,); NaN where a run has no beat."""
-    beats = judge.beats_at_cues(model, np.tile(cues, RUNS), task, SECONDS)
+    beats = evaluate.beats_at_cues(model, np.tile(cues, RUNS), task, SECONDS)
     itis = np.array([beat.mean_iti if beat.ok else np.nan for beat in beats])
     return itis.reshape(RUNS, -1).mean(0)
 
@@ -145,4 +143,4 @@ def main(*path: str, folder="reach_plotting"):
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    cli.run(main)

@@ -20,12 +20,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import models
-from zrnn.analysis import judge
+from zrnn import cli, configuration, evaluate, figures
+from zrnn.figures import plt
+from zrnn.provenance import provenance
 from zrnn.training.recipe import train
 from zrnn.training.state import TrainingRun
-from zrnn.workshop import command_line, configuration, figures
-from zrnn.workshop.figures import plt
-from zrnn.workshop.provenance import provenance
 
 N_CUES, BEYOND = 24, 0.04  # over the trained range and, of the period, beyond both its ends
 RUNS, SECONDS = 4, 50.0  # of each cue, and what is kept of each run
@@ -54,7 +53,7 @@ def snapshots(config) -> dict[str, torch.nn.Module]:
 
 def measure(model, cues, task) -> Errors:
     """Drive the network at the cues (C,)."""
-    beats = judge.beats_at_cues(model, np.tile(cues, RUNS), task, SECONDS)
+    beats = evaluate.beats_at_cues(model, np.tile(cues, RUNS), task, SECONDS)
     itis = np.array([beat.mean_iti if beat.ok else np.nan for beat in beats]).reshape(RUNS, -1)
     errors = itis * cues / task.cue_constant - 1
     return Errors(errors.mean(0), errors.std(0, ddof=1))
@@ -109,4 +108,4 @@ def main(config_path=None, folder="recipe_plotting", **flags):
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    cli.run(main)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from zrnn.analysis import tables
-from zrnn.workshop import command_line
-from zrnn.workshop.errors import UserError
+from experiments import tables
+from zrnn import cli
+from zrnn.errors import UserError
 
 
 def main(*paths: str):
@@ -24,4 +24,4 @@ def main(*paths: str):
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    cli.run(main)

@@ -19,9 +19,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import side_by_side
 
-from zrnn.analysis import tables
-from zrnn.workshop import command_line, configuration
-from zrnn.workshop.errors import UserError
+from experiments import tables
+from zrnn import cli, configuration
+from zrnn.errors import UserError
 
 
 def seeds_of(text: str, index: str | None = None) -> list[int]:
@@ -55,4 +55,4 @@ def main(*folder: str, seeds="0..9", jobs=2, config_path=None, **flags):
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    cli.run(main)

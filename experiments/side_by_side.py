@@ -7,8 +7,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from zrnn.workshop import command_line
-from zrnn.workshop.provenance import HOME
+from zrnn import cli
+from zrnn.provenance import HOME
 
 LOOK_EVERY = 0.2  # [s] between two looks at whether one has ended
 TRAIN = HOME / "train.py"
@@ -53,7 +53,7 @@ def train_all(folder: Path, commands: dict[str, list[str]], jobs: int) -> list[s
     folder.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     names, running, failed, began = list(waiting), {}, [], time.time()
-    with command_line.if_stopped("the same command goes on with it"), ExitStack() as stack:
+    with cli.if_stopped("the same command goes on with it"), ExitStack() as stack:
         stack.callback(lambda: [process.wait() for process in running.values()])
         stack.callback(lambda: [process.terminate() for process in running.values()])
         while names or running:

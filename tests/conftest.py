@@ -11,7 +11,7 @@ HOME = Path(__file__).parents[1]
 sys.path.insert(0, str(HOME))
 
 import models  # noqa: E402
-from zrnn.workshop import configuration  # noqa: E402
+from zrnn import configuration  # noqa: E402
 
 # descent alone, at dt = tau, of a network that learns nothing in so short a time
 QUICK = {

@@ -13,10 +13,9 @@ import drive_model_and_save_outputs as drive_script
 import models
 import plot_cue_range
 import plot_fig1
-from zrnn.analysis import taps as tapping
-from zrnn.network import checkpoints, drive
-from zrnn.workshop import configuration, figures
-from zrnn.workshop.errors import UserError
+from zrnn import checkpoints, configuration, figures, simulate
+from zrnn import taps as tapping
+from zrnn.errors import UserError
 
 CONFIG = configuration.load(flags={"model.hidden_dim": 25, "model.sigma_rec": 0.001})
 SHORT = {"drive.keep_seconds": 3, "drive.extra_periods": 2}
@@ -56,7 +55,7 @@ def test_a_drive_in_blocks_is_the_run_as_a_whole(save, make_oscillator, monkeypa
     trained, dt = CONFIG.training.periods, model.dt
     with open("model_outputs/summary.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    inputs = drive.driving_inputs(trained, 5.0, dt, CONFIG.task, 2.0 - CONFIG.task.click_width)
+    inputs = simulate.driving_inputs(trained, 5.0, dt, CONFIG.task, 2.0 - CONFIG.task.click_width)
     outputs, states = model(inputs)
     for i, period in enumerate(trained):
         output = np.load(f"model_outputs/valid_output_{period}.npy")
@@ -76,15 +75,15 @@ def test_a_drive_in_blocks_is_the_run_as_a_whole(save, make_oscillator, monkeypa
 
 def test_memory_of_a_drive_does_not_grow_with_its_length(make_oscillator, tmp_path, monkeypatch):
     model, seen = make_oscillator(), []
-    whole = drive.constant_cues([0.5, 0.4], 10**9)  # 16 GB if it were laid out
-    monkeypatch.setattr(drive, "constant_cues", lambda cues, n: whole[:, :n])
-    stream = drive.stream
+    whole = simulate.constant_cues([0.5, 0.4], 10**9)  # 16 GB if it were laid out
+    monkeypatch.setattr(simulate, "constant_cues", lambda cues, n: whole[:, :n])
+    stream = simulate.stream
 
     def watched(model, inputs, *args):
         seen.append(inputs.untyped_storage().nbytes())
         yield from stream(model, inputs, *args)
 
-    monkeypatch.setattr(drive, "stream", watched)
+    monkeypatch.setattr(simulate, "stream", watched)
     config = configuration.load(flags={"model.hidden_dim": 25, "drive.keep_seconds": 2})
     drive_script.drive_into(tmp_path, model, [0.2, 0.25], 1, config)
     assert seen[-1] < 100 and len(np.load(tmp_path / "valid_output_0.25.npy")) == 2000

@@ -12,11 +12,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import models
-from zrnn.network import checkpoints
-from zrnn.workshop import checks, configuration, files, schema
-from zrnn.workshop.configuration import load
-from zrnn.workshop.errors import UserError
-from zrnn.workshop.schema import KEYS
+from zrnn import checkpoints, checks, configuration, files, schema
+from zrnn.configuration import load
+from zrnn.errors import UserError
+from zrnn.schema import KEYS
 
 HOME = Path(__file__).parents[1]
 SHIPPED = torch.load(checkpoints.SHIPPED, weights_only=True)["config"]

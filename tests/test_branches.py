@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from zrnn.dynamics import branches, circle, diagram, reduced_model
-from zrnn.dynamics.branches import Flow
+from zrnn.dynamics import diagram, equilibria, invariant_circle, reduced_model
+from zrnn.dynamics.equilibria import Flow
 
 RNG = np.random.default_rng(0)
 
@@ -33,36 +33,36 @@ def relu_flow(w, w_in, b):
 def test_linear_flow_has_one_straight_branch_without_bifurcations():
     matrix, vector = RNG.normal(size=(4, 4)) - 4 * np.eye(4), RNG.normal(size=4)
     flow = Flow(lambda x, p: matrix @ x + vector * p, lambda x, p: matrix, lambda x, p: vector)
-    branch = branches.whole_branch(flow, RNG.normal(size=4), 0.3, (-1, 2), 0.1, 1.0)
+    branch = equilibria.whole_branch(flow, RNG.normal(size=4), 0.3, (-1, 2), 0.1, 1.0)
     assert sorted(branch.p[[0, -1]]) == [-1, 2] and np.all(np.diff(branch.p) > 0)
     np.testing.assert_allclose(branch.x, -np.outer(branch.p, np.linalg.solve(matrix, vector)))
     np.testing.assert_allclose(
         np.sort_complex(branch.eigenvalues[5]), np.sort_complex(np.linalg.eigvals(matrix))
     )
-    assert branches.bifurcations(flow, branch) == []
-    assert branches.holds(flow, [branch], branch.x[7], branch.p[7])
-    assert not branches.holds(flow, [branch], branch.x[7] + 1, branch.p[7])
+    assert equilibria.bifurcations(flow, branch) == []
+    assert equilibria.holds(flow, [branch], branch.x[7], branch.p[7])
+    assert not equilibria.holds(flow, [branch], branch.x[7] + 1, branch.p[7])
 
 
 def test_fold_of_the_saddle_node_normal_form():
     flow = one_variable(lambda x, p: p - 0.3 + x**2, lambda x, p: 2 * x)
-    branch = branches.whole_branch(flow, np.array([-1.0]), -0.7, (-1, 1), 0.05, 1.0)
+    branch = equilibria.whole_branch(flow, np.array([-1.0]), -0.7, (-1, 1), 0.05, 1.0)
     np.testing.assert_allclose(branch.p, 0.3 - branch.x[:, 0] ** 2, atol=1e-9)
     assert list(branch.p[[0, -1]]) == [-1, -1] and np.prod(branch.x[[0, -1]]) < 0
-    (fold,) = branches.bifurcations(flow, branch)
+    (fold,) = equilibria.bifurcations(flow, branch)
     assert fold.kind == "fold" and abs(fold.p - 0.3) < 1e-9 and abs(fold.x[0]) < 1e-6
     assert max(np.abs(fold.rates)) < 1e-6
     stable = branch.x[:, 0] < 0
-    names = {branches.classify(e) for e in branch.eigenvalues[stable]}
+    names = {equilibria.classify(e) for e in branch.eigenvalues[stable]}
     assert names == {"stable node"}
-    assert {branches.classify(e) for e in branch.eigenvalues[~stable]} == {"saddle"}
+    assert {equilibria.classify(e) for e in branch.eigenvalues[~stable]} == {"saddle"}
 
 
 def test_a_sharp_corner_is_a_fold():
     flow = one_variable(lambda x, p: p - 0.3 + 20 * abs(x), lambda x, p: 20 * np.sign(x))
-    branch = branches.whole_branch(flow, np.array([-0.03]), -0.3, (-1, 1), 0.05, 1.0)
+    branch = equilibria.whole_branch(flow, np.array([-0.03]), -0.3, (-1, 1), 0.05, 1.0)
     assert list(branch.p[[0, -1]]) == [-1, -1] and np.prod(branch.x[[0, -1]]) < 0
-    (fold,) = branches.bifurcations(flow, branch)
+    (fold,) = equilibria.bifurcations(flow, branch)
     assert fold.kind == "fold" and abs(fold.p - 0.3) < 1e-6
     assert sorted(fold.rates) == pytest.approx([-20, 20])
 
@@ -70,8 +70,8 @@ def test_a_sharp_corner_is_a_fold():
 def test_a_transcritical_point_is_no_fold():
     flow = one_variable(lambda x, p: (p - x) * (x + 0.2), lambda x, p: p - 2 * x - 0.2)
     flow = dataclasses.replace(flow, by_parameter=lambda x, p: x + 0.2)
-    branch = branches.whole_branch(flow, np.array([-1.0]), -1.0, (-1, 1), 0.03, 1.0)
-    (point,) = branches.bifurcations(flow, branch)
+    branch = equilibria.whole_branch(flow, np.array([-1.0]), -1.0, (-1, 1), 0.03, 1.0)
+    (point,) = equilibria.bifurcations(flow, branch)
     assert point.kind == "branch point" and abs(point.p + 0.2) < 1e-6
 
 
@@ -87,14 +87,14 @@ def test_hopf_point_of_the_stuart_landau_oscillator(dt):
         return own + turn * np.array([[0, -1], [1, 0]])
 
     flow = Flow(f, jacobian, lambda x, p: x)
-    branch = branches.whole_branch(flow, np.array([0.01, 0.02]), 1.0, (-2, 2), 0.1, 1.0)
-    growth = branches.euler_growth(dt) if dt else branches.flow_growth
-    (hopf,) = branches.bifurcations(flow, branch, growth)
+    branch = equilibria.whole_branch(flow, np.array([0.01, 0.02]), 1.0, (-2, 2), 0.1, 1.0)
+    growth = equilibria.euler_growth(dt) if dt else equilibria.flow_growth
+    (hopf,) = equilibria.bifurcations(flow, branch, growth)
     # |1 + dt (p - 0.3 + i turn)| = 1 for the Euler map, p = 0.3 for the flow
     exact = 0.3 + ((np.sqrt(1 - (dt * turn) ** 2) - 1) / dt if dt else 0)
     assert hopf.kind == "Hopf" and abs(hopf.p - exact) < 1e-8
     assert hopf.frequency == pytest.approx(3, rel=1e-9)
-    names = [branches.classify(e, growth) for e in branch.eigenvalues]
+    names = [equilibria.classify(e, growth) for e in branch.eigenvalues]
     assert set(names) == {"stable spiral", "unstable spiral"}
 
 
@@ -102,7 +102,7 @@ def test_silent_units_leave_the_spectrum_as_it_is():
     x, w = RNG.normal(size=12), RNG.normal(size=(12, 12))
     jacobian = relu_flow(w, w[0], w[1]).jacobian(x, 0)
     np.testing.assert_allclose(
-        np.sort_complex(branches.eigenvalues(jacobian)),
+        np.sort_complex(equilibria.eigenvalues(jacobian)),
         np.sort_complex(np.linalg.eigvals(jacobian)),
         atol=1e-9,
     )
@@ -115,7 +115,7 @@ def exact_folds(w, w_in, b, p, bounds):
     and p moves on in the direction that takes this unit further into its new side.
     """
     n, direction, folds = len(b), 1, []
-    x = branches.newton(relu_flow(w, w_in, b), np.zeros(n), p)
+    x = equilibria.newton(relu_flow(w, w_in, b), np.zeros(n), p)
     active, last = x > 0, None
     while True:
         x0, v = np.linalg.solve(np.eye(n) - w * active, np.column_stack([b, w_in])).T
@@ -154,8 +154,8 @@ def test_a_relu_network_against_its_exact_branch(excite, inhibit, seed, n_folds)
     w_in, b = rng.normal(0.3, 1, size=n), rng.normal(0, 0.5, size=n)
     flow = relu_flow(w, w_in, b)
     folds = exact_folds(w, w_in, b, bounds[0], bounds)
-    branch = branches.follow(flow, np.zeros(n), bounds[0], bounds, 0.02, np.sqrt(n))
-    own = [q.p for q in branches.bifurcations(flow, branch) if q.kind == "fold"]
+    branch = equilibria.follow(flow, np.zeros(n), bounds[0], bounds, 0.02, np.sqrt(n))
+    own = [q.p for q in equilibria.bifurcations(flow, branch) if q.kind == "fold"]
     assert len(folds) == n_folds
     np.testing.assert_allclose(own, folds, atol=1e-6)
     for x, p in zip(branch.x, branch.p, strict=True):
@@ -164,8 +164,8 @@ def test_a_relu_network_against_its_exact_branch(excite, inhibit, seed, n_folds)
 
 def test_no_equilibrium_is_said_so():
     flow = one_variable(lambda x, p: 1 + x**2, lambda x, p: 2 * x)
-    with pytest.raises(branches.NotConverged):
-        branches.newton(flow, np.array([0.3]), 0.0)
+    with pytest.raises(equilibria.NotConverged):
+        equilibria.newton(flow, np.array([0.3]), 0.0)
 
 
 def test_jacobian_of_the_reduced_model():
@@ -198,16 +198,16 @@ def test_local_exponents():
 
 def test_equilibria_at_a_cue_have_their_class_right_up_to_the_bifurcation():
     flow = one_variable(lambda x, p: p + x**2, lambda x, p: 2 * x)
-    branch = branches.whole_branch(flow, np.array([-1.0]), -1.0, (-1, 1), 0.05, 1.0)
-    found = branches.bifurcations(flow, branch)
+    branch = equilibria.whole_branch(flow, np.array([-1.0]), -1.0, (-1, 1), 0.05, 1.0)
+    found = equilibria.bifurcations(flow, branch)
     curves = [diagram.curve_of(branch, lambda x: x[:, 0], found)]
     for p in (-0.25, -1e-9):
         low, high = diagram.classes_at(curves, p)
         assert low == (pytest.approx(-np.sqrt(-p), abs=1e-2), "stable node")
         assert high == (pytest.approx(np.sqrt(-p), abs=1e-2), "saddle")
-        both = np.sort(np.ravel(branches.equilibria_at(flow, curves, p)))
+        both = np.sort(np.ravel(equilibria.equilibria_at(flow, curves, p)))
         np.testing.assert_allclose(both, [-np.sqrt(-p), np.sqrt(-p)], atol=1e-7)
-    assert diagram.classes_at(curves, 0.1) == [] == branches.equilibria_at(flow, curves, 0.1)
+    assert diagram.classes_at(curves, 0.1) == [] == equilibria.equilibria_at(flow, curves, 0.1)
 
 
 def planar_flow(around, slope):
@@ -233,7 +233,7 @@ def ways_below_a_fold(flow, equilibria, fold, p):
 
     for x in equilibria:
         np.testing.assert_allclose(flow.f(x, p), 0, atol=1e-9)
-    return circle.circle_below(flow, equilibria, fold, p, advance)
+    return invariant_circle.circle_below(flow, equilibria, fold, p, advance)
 
 
 def on_circle(*angles):
@@ -261,7 +261,7 @@ def test_a_saddle_between_two_nodes_is_on_no_invariant_circle():
 
 
 def test_a_way_that_does_not_rest_closes_no_circle(monkeypatch):
-    monkeypatch.setattr(circle, "MAX_STRETCHES", 10)
+    monkeypatch.setattr(invariant_circle, "MAX_STRETCHES", 10)
     flow = one_variable(lambda x, p: p + min(x**2, 1), lambda x, p: 2 * x * (x**2 < 1))
     fold = np.zeros(1)
     found = ways_below_a_fold(flow, [np.array([-0.5]), np.array([0.5])], fold, -0.25)

@@ -16,8 +16,8 @@ SCRIPT = '''"""Keep a beat for a while.
 import sys, time
 sys.path.insert(0, {home!r})
 from tqdm import tqdm
-from zrnn.workshop import command_line, configuration
-from zrnn.workshop.errors import UserError
+from zrnn import cli, configuration
+from zrnn.errors import UserError
 
 
 def main(config_path=None, device: str = "auto", resume=False, jobs: int = 1, **flags):
@@ -31,7 +31,7 @@ def main(config_path=None, device: str = "auto", resume=False, jobs: int = 1, **
         for _ in range(100_000):
             print("many words")
     if config.training.epochs == 3:
-        with command_line.if_stopped("go on with --resume"):
+        with cli.if_stopped("go on with --resume"):
             bar = tqdm(total=10)
             bar.update(3)
             time.sleep(60)
@@ -45,7 +45,7 @@ def main(config_path=None, device: str = "auto", resume=False, jobs: int = 1, **
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    cli.run(main)
 '''
 
 
@@ -194,7 +194,7 @@ def test_a_training_that_cannot_start_is_refused(tmp_path, flags, environment, w
 FIGURE = """
 import sys
 sys.path.insert(0, {home!r})
-from zrnn.workshop import figures, provenance
+from zrnn import figures, provenance
 figure = figures.plt.figure()
 figure.text(0, 0, "a beat")
 figures.save_results("out", str(provenance.provenance()), {{"a": figure}}, "png")

@@ -9,11 +9,10 @@ import pytest
 import torch
 import yaml
 
-from zrnn.network import checkpoints
-from zrnn.workshop import checks, configuration
-from zrnn.workshop.configuration import load
-from zrnn.workshop.errors import UserError
-from zrnn.workshop.schema import KEYS
+from zrnn import checkpoints, checks, configuration
+from zrnn.configuration import load
+from zrnn.errors import UserError
+from zrnn.schema import KEYS
 
 HOME = Path(__file__).parents[1]
 SHIPPED = torch.load(checkpoints.SHIPPED, weights_only=True)["config"]
@@ -27,7 +26,7 @@ def refusal(*args, **kwargs):
 
 def test_config_yaml_is_what_the_schema_says():
     text = (HOME / "config.yaml").read_text(encoding="utf-8")
-    assert text == configuration.commented()  # python -m zrnn.workshop.configuration > config.yaml
+    assert text == configuration.commented()  # python -m zrnn.configuration > config.yaml
     content = yaml.safe_load(text)
     flat = {f"{s}.{k}": value for s, keys in content.items() for k, value in keys.items()}
     assert flat == {name: field.default for name, field in KEYS.items()} and len(KEYS) <= 80
@@ -257,7 +256,10 @@ def test_a_checkpoint_of_an_older_version_is_read():
     config = load(checkpoint=older)
     assert config.training.periods == SHIPPED["training"]["periods"]
     assert config.training.epochs == KEYS["training.epochs"].default
-    assert config.model.model_dump() == {"vanilla_sigma_rec": 0.0} | older["model"]
+    assert (
+        config.model.model_dump()
+        == {"vanilla_sigma_rec": 0.0, "w_hh_start": "half-normal"} | older["model"]
+    )
     older["model"] |= {"dt": 0.0005, "unknown": 3}
     assert load(checkpoint=older).model.dt == 0.0005
 

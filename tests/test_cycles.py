@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from zrnn.dynamics import cycles as dynamics
-from zrnn.network import drive
+from zrnn import simulate
+from zrnn.dynamics import limit_cycle as dynamics
 
 CUES = np.array([0.3, 0.6])
 DT = 0.0005
@@ -31,7 +31,7 @@ def test_each_row_of_the_jacobian_is_that_of_autograd(oscillator):
     found = dynamics.find_cycles(oscillator, CUES, state, 0.0, 0.4)
     assert np.isfinite(found.period).all()
     rows = dynamics.jacobian(oscillator, CUES, found, weights)
-    inputs = drive.constant_cues(CUES, len(found.slopes)).double()
+    inputs = simulate.constant_cues(CUES, len(found.slopes)).double()
     outputs = oscillator(inputs, state)[0][..., 0]  # (B, T)
     slopes = torch.as_tensor(found.slopes * np.array(weights))  # (T, B, M)
     wanted = oscillator.w_hh, oscillator.w_ih, oscillator.b_hh

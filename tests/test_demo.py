@@ -12,9 +12,9 @@ import torch
 
 import make_demo
 from models import load_network
-from zrnn.analysis import groups
-from zrnn.analysis import taps as tapping
-from zrnn.network import drive
+from zrnn import simulate
+from zrnn import taps as tapping
+from zrnn.populations import groups
 
 TEMPLATE = make_demo.TEMPLATE.read_text(encoding="utf-8")
 N_STEPS = 1000
@@ -54,7 +54,7 @@ def run_script(code, **given):
 def a_second(seed=0):
     """Inputs (1, T, 2), clicks and a cue that is turned on the way, and noise (1, T, N)."""
     task = type("Task", (), {"cue_constant": 0.1, "click_width": 0.01})
-    inputs = drive.driving_inputs([0.25], N_STEPS * 0.001, 0.001, task, click_seconds=0.6)
+    inputs = simulate.driving_inputs([0.25], N_STEPS * 0.001, 0.001, task, click_seconds=0.6)
     inputs[:, 500:, 1] *= 2
     generator = torch.Generator().manual_seed(seed)
     return inputs, torch.randn(1, N_STEPS, len(load_network().w_hh), generator=generator)
@@ -76,7 +76,7 @@ def outputs_in_page(packed, inputs, xi, silenced=()):
 @needs_node
 def test_outputs_agree_over_a_second(packed, rounded):
     inputs, xi = a_second()
-    expected = drive.run(rounded, inputs, xi).outputs[0]
+    expected = simulate.run(rounded, inputs, xi).outputs[0]
     assert np.ptp(expected) > 0.9  # it beats
     np.testing.assert_allclose(outputs_in_page(packed, inputs, xi), expected, atol=1e-4)
 
@@ -85,20 +85,20 @@ def test_outputs_agree_over_a_second(packed, rounded):
 def test_silenced_units_send_nothing(packed, rounded):
     inputs, xi = a_second()
     silenced = packed["groups"]["inter-tap-I"] + packed["groups"]["tap-E"][::3]
-    intact = drive.run(rounded, inputs, xi).outputs[0]
+    intact = simulate.run(rounded, inputs, xi).outputs[0]
     with torch.no_grad():
         rounded.w_hh[:, silenced] = 0
         rounded.w_ho[:, silenced] = 0
-    expected = drive.run(rounded, inputs, xi).outputs[0]
+    expected = simulate.run(rounded, inputs, xi).outputs[0]
     assert np.abs(expected - intact).max() > 0.1
     np.testing.assert_allclose(outputs_in_page(packed, inputs, xi, silenced), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("period", [0.5, 0.2, 0.125])
 def test_float16_keeps_the_tempo(rounded, period):
-    inputs = drive.constant_cues([0.1 / period], 4000)
+    inputs = simulate.constant_cues([0.1 / period], 4000)
     itis = [
-        np.diff(tapping.find_taps(drive.run(model, inputs).outputs[0, 1000:], 0.001)).mean()
+        np.diff(tapping.find_taps(simulate.run(model, inputs).outputs[0, 1000:], 0.001)).mean()
         for model in (load_network(), rounded)
     ]
     assert itis[1] == pytest.approx(itis[0], rel=1e-3)

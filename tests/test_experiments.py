@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from zrnn.analysis import judge, tables
-from zrnn.analysis.judge import Finding, Row, Verdict
-from zrnn.network.checkpoints import save_checkpoint
+from experiments import tables
+from zrnn import configuration, evaluate
+from zrnn.checkpoints import save_checkpoint
+from zrnn.errors import UserError
+from zrnn.evaluate import Finding, Row, Verdict
 from zrnn.training import descent, refinement
 from zrnn.training.recipe import Row as Step
-from zrnn.workshop import configuration
-from zrnn.workshop.errors import UserError
 
 for folder in ("experiments", "benchmarks"):
     sys.path.insert(0, str(Path(__file__).parents[1] / folder))
@@ -31,7 +31,7 @@ import side_by_side  # noqa: E402
 def network(name, errors, slope, met=True):
     """A network with these ITI errors at 0.25 and 0.5 s, a CV of 1 % at 0.25 s and a slope."""
     rows = []
-    for condition in (judge.CLICKS, judge.REST):
+    for condition in (evaluate.CLICKS, evaluate.REST):
         for period, error in zip((0.25, 0.5), errors, strict=True):
             mean = period * (1 + error)
             sd = 0.01 * 0.25 * (1 + errors[0]) * (mean / (0.25 * (1 + errors[0]))) ** slope

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zrnn.workshop import figures, files
-from zrnn.workshop.errors import UserError
+from zrnn import figures, files
+from zrnn.errors import UserError
 
 DEAD = 2**22 + 1  # no process has a number that high
 

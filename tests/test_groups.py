@@ -13,10 +13,9 @@ import torch
 
 import models
 import plot_groups
-from zrnn.analysis import connections, geometry, groups, lesions
-from zrnn.network import checkpoints, drive
-from zrnn.workshop import configuration
-from zrnn.workshop.errors import UserError
+from zrnn import checkpoints, configuration, simulate, trajectories
+from zrnn.errors import UserError
+from zrnn.populations import connections, groups, lesions
 
 HOME = Path(__file__).parents[1]
 TYPES = {"E": np.arange(6) < 4, "I": np.arange(6) >= 4}
@@ -53,8 +52,10 @@ def test_mean_cycle_and_lag_of_shifted_waves():
     t, period = np.arange(2001), 100
     shifts = np.array([0.0, 0.1, -0.25])
     waves = np.cos(2 * np.pi * (t[:, None] / period - shifts))
-    cycle = geometry.mean_cycle(waves, np.arange(0, 2001, period))
-    np.testing.assert_allclose(geometry.peak_phases(waves, np.arange(0, 2001, period)), shifts % 1)
+    cycle = trajectories.mean_cycle(waves, np.arange(0, 2001, period))
+    np.testing.assert_allclose(
+        trajectories.peak_phases(waves, np.arange(0, 2001, period)), shifts % 1
+    )
     for wave, shift in zip(cycle.T, shifts, strict=True):
         after, correlation = groups.lag(wave, cycle[:, 0])
         assert after == pytest.approx(shift)
@@ -102,7 +103,7 @@ def test_a_lesion_is_columns_of_zeros_and_held_units_send_their_mean(kind):
     masks = np.random.default_rng(0).random((3, 25)) < [[0.0], [0.3], [1.0]]
     periods, discard = [0.5, 0.2], round(lesions.CLICK_SECONDS / model.dt)
     rates = np.random.default_rng(1).random((2, 25))  # of each unit at each period
-    inputs = drive.driving_inputs(periods, 3.0, model.dt, TASK, lesions.CLICK_SECONDS)
+    inputs = simulate.driving_inputs(periods, 3.0, model.dt, TASK, lesions.CLICK_SECONDS)
     silenced = lesions.drive_lesioned(model, masks, periods, TASK, 1.0)
     held = lesions.drive_lesioned(model, masks, periods, TASK, 1.0, rates=rates)
     assert silenced.shape == held.shape == (3, 2, 1000)

@@ -5,13 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from zrnn.analysis import judge
-from zrnn.network import drive
-from zrnn.workshop import configuration
+from zrnn import configuration, evaluate, simulate
 
 CONFIG = configuration.load()
 PERIODS = CONFIG.training.periods
-OTHERS = judge.untrained_periods(PERIODS, 5)
+OTHERS = evaluate.untrained_periods(PERIODS, 5)
 
 
 class Clock:
@@ -37,15 +35,15 @@ class Clock:
         outputs = np.where(steps < start, 0, (1 + np.cos(2 * np.pi * turns.cumsum(axis=1))) / 2)
         silent = (self.dt * steps > self.silent[0]) & (self.dt * steps < self.silent[1])
         on_steps(len(steps))
-        return drive.Run(np.where(silent, 0, outputs)[:, discard:], None, None)
+        return simulate.Run(np.where(silent, 0, outputs)[:, discard:], None, None)
 
 
 @pytest.fixture
 def verdict_of(monkeypatch):
     def verdict_of(clock, periods=PERIODS, others=OTHERS):
-        monkeypatch.setattr(drive, "run", clock.run)
+        monkeypatch.setattr(simulate, "run", clock.run)
         n_steps = []
-        rows = judge.measure(
+        rows = evaluate.measure(
             clock,
             periods,
             CONFIG.task,
@@ -55,8 +53,8 @@ def verdict_of(monkeypatch):
             on_steps=n_steps.append,
         )
         assert sum(n_steps) == 22_000
-        found = judge.judge(rows, max_error=0.005, max_untrained_error=0.01, max_cv=0.019)
-        return judge.Verdict(rows, found), {f.measure: f for f in found}
+        found = evaluate.judge(rows, max_error=0.005, max_untrained_error=0.01, max_cv=0.019)
+        return evaluate.Verdict(rows, found), {f.measure: f for f in found}
 
     return verdict_of
 
@@ -76,22 +74,22 @@ def test_a_clock_that_is_late(verdict_of, slow):
 
 def test_cv_and_slope_of_a_noisy_clock(verdict_of):
     verdict, found = verdict_of(Clock(cv=0.02))
-    clicked = judge.rows_of(verdict.rows, judge.CLICKS)
+    clicked = evaluate.rows_of(verdict.rows, evaluate.CLICKS)
     for row in clicked:  # a midpoint keeps sqrt(3/4) of the CV of a phase that diffuses
         assert row.cv == pytest.approx(0.02 * np.sqrt(3 / 4), rel=0.15)
         assert row.adrift_sd < 1
-    assert judge.weber_slope(clicked) == pytest.approx(1, abs=0.1)
+    assert evaluate.weber_slope(clicked) == pytest.approx(1, abs=0.1)
     assert found["slope of log SD against log mean ITI"].met and found["CV of ITIs"].met
     assert not verdict_of(Clock(cv=0.03))[1]["CV of ITIs"].met
     steady = [replace(row, sd_iti=0.002) for row in clicked]  # an SD that is the same at all tempos
-    assert judge.weber_slope(steady) == pytest.approx(0, abs=1e-6)
+    assert evaluate.weber_slope(steady) == pytest.approx(0, abs=1e-6)
 
 
 def test_lateness_is_the_asynchrony(verdict_of):
     verdict, _ = verdict_of(Clock(late=0.02, cv=0.0005))
-    for row in judge.rows_of(verdict.rows, judge.CLICKS):
+    for row in evaluate.rows_of(verdict.rows, evaluate.CLICKS):
         assert row.asynchrony == pytest.approx(0.02, abs=0.002) and row.untapped == 0
-    assert "every click has its tap" in judge.table(verdict)
+    assert "every click has its tap" in evaluate.table(verdict)
 
 
 @pytest.mark.parametrize("slow, word", [(2.0, "0.5 times"), (0.5, "2.0 times")])
@@ -107,33 +105,33 @@ def test_half_and_double_tempo_do_not_pass(verdict_of, slow, word):
 def test_a_clock_that_skips_is_told_without_knowing_its_period(verdict_of):
     verdict, found = verdict_of(Clock(silent=(10, 11)))
     assert not found["taps in silence"].met
-    assert all(row.missed >= row.runs for row in judge.rows_of(verdict.rows, judge.CLICKS))
+    assert all(row.missed >= row.runs for row in evaluate.rows_of(verdict.rows, evaluate.CLICKS))
 
 
 def test_clicks_without_a_tap_are_counted(verdict_of):
     verdict, _ = verdict_of(Clock(silent=(1, 2)))
-    assert all(row.untapped > 0 for row in judge.rows_of(verdict.rows, judge.CLICKS))
-    assert "clicks have no tap" in judge.table(verdict)
+    assert all(row.untapped > 0 for row in evaluate.rows_of(verdict.rows, evaluate.CLICKS))
+    assert "clicks have no tap" in evaluate.table(verdict)
 
 
 def test_a_dead_network_meets_nothing_and_a_verdict_survives_its_checkpoint(verdict_of):
     verdict, found = verdict_of(Clock(silent=(-1, 100)))
     assert not verdict.met and not any(finding.met for finding in found.values())
-    text = judge.table(verdict)
+    text = evaluate.table(verdict)
     assert "nan%" not in text and text.count("NOT MET") == len(found)
-    assert judge.table(judge.Verdict.from_dict(verdict.to_dict())) == text
+    assert evaluate.table(evaluate.Verdict.from_dict(verdict.to_dict())) == text
 
 
 def test_few_tempos_leave_out_what_needs_several(verdict_of):
-    verdict, found = verdict_of(Clock(), [0.3], judge.untrained_periods([0.3], 5))
+    verdict, found = verdict_of(Clock(), [0.3], evaluate.untrained_periods([0.3], 5))
     assert "slope of log SD against log mean ITI" not in found and verdict.met
 
 
 def test_the_range_of_the_beat_is_the_one_around_a_cue(monkeypatch):
     cues = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
-    monkeypatch.setattr(drive, "run", Clock().run)
-    beat = judge.beats_at_cues(Clock(), cues, CONFIG.task, 5.0, on_steps=int)
+    monkeypatch.setattr(simulate, "run", Clock().run)
+    beat = evaluate.beats_at_cues(Clock(), cues, CONFIG.task, 5.0, on_steps=int)
     assert [b.mean_iti for b in beat] == pytest.approx([0.1 / cue for cue in cues], rel=0.02)
     beats = [replace(beat[0], ok=bool(ok)) for ok in (1, 0, 1, 1, 1, 0)]
-    assert judge.range_of_beat(cues, beats, 0.4) == (0.3, 0.5)
-    assert np.isnan(judge.range_of_beat(cues, beats[1:2] * 6, 0.4)).all()
+    assert evaluate.range_of_beat(cues, beats, 0.4) == (0.3, 0.5)
+    assert np.isnan(evaluate.range_of_beat(cues, beats[1:2] * 6, 0.4)).all()

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import models
-from zrnn.network import checkpoints, drive
-from zrnn.network.recurrence import Noise
-from zrnn.workshop.errors import UserError
+from zrnn import checkpoints, simulate
+from zrnn.errors import UserError
+from zrnn.recurrence import Noise
 
 SIZES = dict(input_dim=2, hidden_dim=20, output_dim=1, dt=0.002, tau=0.01, excit_percent=0.8)
 KINDS = ["ZemlianovaRNN", "RNN"]
@@ -106,15 +106,15 @@ def test_a_run_is_the_sequence_whatever_the_blocks():
     u = torch.rand(3, 530, 2, generator=g, dtype=torch.float64)
     xi = torch.randn(3, 530, 20, generator=g, dtype=torch.float64)
     outputs, states = model(u, noise=xi)
-    run = drive.run(model, u, xi, discard=90, keep_states=True)
+    run = simulate.run(model, u, xi, discard=90, keep_states=True)
     np.testing.assert_allclose(run.outputs, outputs.detach()[:, 90:, 0], atol=1e-12)
     np.testing.assert_allclose(run.states, states.detach()[:, 90:], atol=1e-12)
     np.testing.assert_allclose(run.end, states.detach()[:, -1], atol=1e-12)
-    first = drive.run(model, u[:, :200], None)
-    second = drive.run(model, u[:, 200:], None, first.end)
+    first = simulate.run(model, u[:, :200], None)
+    second = simulate.run(model, u[:, 200:], None, first.end)
     both = np.concatenate([first.outputs, second.outputs], 1)
-    np.testing.assert_allclose(both, drive.run(model, u).outputs, atol=1e-12)
-    step, x, z = drive.stepper(model), model.initial_state(3), []
+    np.testing.assert_allclose(both, simulate.run(model, u).outputs, atol=1e-12)
+    step, x, z = simulate.stepper(model), model.initial_state(3), []
     for t in range(530):
         own, x = step(u[:, t], x)
         z.append(own)
@@ -127,15 +127,15 @@ def test_noise_has_its_size_and_its_seed():
         for parameter in model.parameters():
             parameter.zero_()
     u = torch.zeros(40, 300, 2, dtype=torch.float64)
-    run = drive.run(model, u, 7, keep_states=True)
+    run = simulate.run(model, u, 7, keep_states=True)
     # of x_t = (1 - alpha) x_{t-1} + sqrt(2 alpha) sigma xi
     expected = 0.01 * np.sqrt(2 * 0.2 / (1 - 0.8**2))
     assert run.states[:, 100:].std() == pytest.approx(expected, rel=0.01)
-    np.testing.assert_array_equal(run.states, drive.run(model, u, 7, keep_states=True).states)
+    np.testing.assert_array_equal(run.states, simulate.run(model, u, 7, keep_states=True).states)
     with model.at(noise_scale=2.0):
-        twice = drive.run(model, u, 7, keep_states=True).states
+        twice = simulate.run(model, u, 7, keep_states=True).states
     np.testing.assert_allclose(twice, 2 * run.states)
-    assert not drive.run(model, u, keep_states=True).states.any()
+    assert not simulate.run(model, u, keep_states=True).states.any()
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

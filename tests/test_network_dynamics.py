@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import models
-from zrnn.dynamics import branches, course, cycles, network
-from zrnn.network import drive
+from zrnn import simulate
+from zrnn.dynamics import cycle_continuation, equilibria, limit_cycle, trained_network
 
 KINDS = ["ZemlianovaRNN", "RNN"]
 
@@ -25,7 +25,7 @@ def make(kind, gain=3.0):
 @pytest.mark.parametrize("kind", KINDS)
 def test_flow_of_a_network(kind):
     model = make(kind)
-    flow, x = network.network_flow(model), np.random.default_rng(0).normal(size=20)
+    flow, x = trained_network.network_flow(model), np.random.default_rng(0).normal(size=20)
     w = model.effective_w_hh().detach().numpy()
     w_in, b = model.w_ih.detach().numpy()[:, 1], model.b_hh.detach().numpy()
     own = (-x + w @ np.maximum(x, 0) + 0.7 * w_in + b) / model.tau
@@ -44,16 +44,18 @@ def test_flow_of_a_network(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stable_network_rests_on_its_branch(kind):
     model = make(kind, gain=0.3)
-    found, searched = network.find_branches(model, (-1.0, 2.0))
+    found, searched = trained_network.find_branches(model, (-1.0, 2.0))
     assert len(found) == 1 and len(set(searched.values())) == 1
-    run = drive.run(model, drive.constant_cues([1.3], 250))
-    flow = network.network_flow(model)
-    (x,) = branches.equilibria_at(flow, found, 1.3)
+    run = simulate.run(model, simulate.constant_cues([1.3], 250))
+    flow = trained_network.network_flow(model)
+    (x,) = equilibria.equilibria_at(flow, found, 1.3)
     np.testing.assert_allclose(run.end[0], x, atol=1e-8)
-    np.testing.assert_allclose(run.outputs[0, -1], network.outputs_of(model, x[None]), atol=1e-8)
-    assert network.stays(flow, x, 1.3, model.dt)
-    assert branches.bifurcations(flow, found[0], branches.euler_growth(model.dt)) == []
-    diagram, _, _ = network.solve(model, (-1.0, 2.0), 3, 0.5)
+    np.testing.assert_allclose(
+        run.outputs[0, -1], trained_network.outputs_of(model, x[None]), atol=1e-8
+    )
+    assert trained_network.stays(flow, x, 1.3, model.dt)
+    assert equilibria.bifurcations(flow, found[0], equilibria.euler_growth(model.dt)) == []
+    diagram, _, _ = trained_network.solve(model, (-1.0, 2.0), 3, 0.5)
     assert not diagram.cycles and {-1.0, 0.5, 2.0} <= set(diagram.silent)
     assert diagram.circle is None and not diagram.ends and len(diagram.onset) == 0
 
@@ -65,7 +67,7 @@ def test_the_cue_rises_to_where_it_leads():
         for p in model.parameters():
             p.zero_()
         model.w_ih[0, 1] = 1.0
-    end = course.lead_to(model, 1.0, np.array([2.0, 1.0]), 0.2, 0.2)
+    end = cycle_continuation.lead_to(model, 1.0, np.array([2.0, 1.0]), 0.2, 0.2)
     # a leak lags a ramp by slope tau (1 - alpha)
     lag = (2.0 - 1.0) / 0.2 * model.tau * (1 - model.alpha)
     np.testing.assert_allclose(end[:, 0], [2.0 - lag, 1.0], atol=1e-6)
@@ -75,19 +77,21 @@ def test_the_cue_rises_to_where_it_leads():
 def test_a_cycle_is_read_off_an_output(period):
     t = 0.001 * np.arange(10_000)
     wave = 0.3 + 0.5 * np.cos(2 * np.pi * t / period) ** 3
-    found = course.read_cycle(0.7, wave, 0.001)
+    found = cycle_continuation.read_cycle(0.7, wave, 0.001)
     assert (found.low, found.high) == (pytest.approx(-0.2, abs=1e-2), pytest.approx(0.8, abs=1e-2))
     assert found.period == pytest.approx(period, rel=1e-4) and found.cue == 0.7
     dying = 0.3 + np.exp(-t / 3) * (wave - 0.3)
-    assert course.read_cycle(0.7, dying, 0.001) is None
+    assert cycle_continuation.read_cycle(0.7, dying, 0.001) is None
     settling = wave + np.exp(-t / 0.3)  # slow at first, then as above
-    assert course.read_cycle(0.7, settling, 0.001).period == pytest.approx(period, rel=1e-4)
+    assert cycle_continuation.read_cycle(0.7, settling, 0.001).period == pytest.approx(
+        period, rel=1e-4
+    )
 
 
 def test_what_is_no_cycle():
-    assert course.read_cycle(0.7, np.full(5000, 0.2), 0.001) is None
+    assert cycle_continuation.read_cycle(0.7, np.full(5000, 0.2), 0.001) is None
     once = np.exp(-((np.arange(5000) - 2500.0) ** 2) / 1e5)
-    assert course.read_cycle(0.7, once, 0.001) is None
+    assert cycle_continuation.read_cycle(0.7, once, 0.001) is None
 
 
 def test_cycles_are_found_where_the_network_beats_and_their_beginning_is_narrowed(make_oscillator):
@@ -96,10 +100,10 @@ def test_cycles_are_found_where_the_network_beats_and_their_beginning_is_narrowe
     with torch.no_grad():
         model.w_ih[0:4, 1] = 0.4
         model.b_hh[0:4] -= 0.2  # at cue 0.5 as it was made
-    found, silent, states = course.find_cycles(model, 0.5, (0.0, 1.0), 5)
+    found, silent, states = cycle_continuation.find_cycles(model, 0.5, (0.0, 1.0), 5)
     assert silent[0] == 0.0 and len(found) >= 5
     assert found[0].cue - max(c for c in silent if c < found[0].cue) < 1e-4
     (cycle,) = (cycle for cycle in found if cycle.cue == 0.5)
-    other = cycles.find_cycles(model, [0.5], states[0.5][None], 1.0, 2.0)
+    other = limit_cycle.find_cycles(model, [0.5], states[0.5][None], 1.0, 2.0)
     assert cycle.period == pytest.approx(other.period[0], rel=1e-3)
     assert (cycle.low, cycle.high) == pytest.approx((other.low[0], other.high[0]), abs=5e-3)

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 import models
-from zrnn.analysis.taps import find_taps
-from zrnn.network import checkpoints, drive
+from zrnn import checkpoints, simulate
+from zrnn.configuration import load
+from zrnn.taps import find_taps
 from zrnn.training import refinement
 from zrnn.training.recipe import train
 from zrnn.training.state import TrainingRun
-from zrnn.workshop.configuration import load
 
 TASK = load().task
 PERIODS = [0.143, 0.2]
@@ -76,7 +76,7 @@ def test_calibration_makes_the_mean_itis_right(model, monkeypatch):
         model.w_ih[:, 1].mul_(1.01)
     list(refinement.calibrate(model, PERIODS, TASK, torch.Generator().manual_seed(0)))
     cues = TASK.cue_constant / np.repeat(PERIODS, 16)
-    outputs = drive.run(model, drive.constant_cues(cues, 7000), 1, discard=2000).outputs
+    outputs = simulate.run(model, simulate.constant_cues(cues, 7000), 1, discard=2000).outputs
     itis = [np.diff(find_taps(output, 0.001)).mean() * 0.001 for output in outputs]
     # 16 runs of 25 ITIs or more with a CV of 2 %: standard errors up to 0.1 %
     np.testing.assert_allclose(np.reshape(itis, (2, 16)).mean(axis=1), PERIODS, rtol=0.004)
@@ -129,7 +129,7 @@ def test_a_run_stopped_in_calibration_comes_to_the_same_network(tmp_path, model,
 
     def run_of(model):
         generators = (torch.Generator().manual_seed(seed) for seed in (0, 1))
-        return TrainingRun(model, *generators, part="calibration")
+        return TrainingRun(model, *generators, 0.99, part="calibration")
 
     run = run_of(stopped)
     next(iter(train(run, config)))

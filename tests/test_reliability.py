@@ -17,14 +17,13 @@ from hypothesis import strategies as st
 import drive_model_and_save_outputs as drive_script
 import models
 import train
-from zrnn.network import checkpoints
+from zrnn import checkpoints, files
+from zrnn.configuration import load
+from zrnn.errors import UserError
+from zrnn.schema import KEYS
 from zrnn.training import descent
 from zrnn.training.descent import descend
 from zrnn.training.state import TrainingRun
-from zrnn.workshop import files
-from zrnn.workshop.configuration import load
-from zrnn.workshop.errors import UserError
-from zrnn.workshop.schema import KEYS
 
 HOME = Path(__file__).parents[1]
 SHIPPED = checkpoints.SHIPPED

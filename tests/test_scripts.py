@@ -21,12 +21,12 @@ import plot_fig5
 import plot_groups
 import plot_synchronization
 import train
-from zrnn.analysis.judge import Verdict
+from zrnn import configuration
 from zrnn.dynamics import reduced_model
+from zrnn.errors import UserError
+from zrnn.evaluate import Verdict
 from zrnn.training import recipe
 from zrnn.training.state import TrainingRun
-from zrnn.workshop import configuration
-from zrnn.workshop.errors import UserError
 
 HOME = Path(__file__).parents[1]
 TRAINING = "--model.hidden_dim 40 --model.dt 0.005 --training.epochs 12 --training.refine False"

@@ -7,7 +7,7 @@ import pytest
 from scipy.io import wavfile
 
 import drive_model_and_save_outputs as script
-from zrnn.analysis import sound
+from zrnn import sound
 
 DT = 0.001
 

@@ -9,30 +9,37 @@ import pytest
 import torch
 
 import models
-from zrnn.analysis.judge import CLICKS, Verdict, rows_of
-from zrnn.network import drive
-from zrnn.network.checkpoints import SHIPPED, read_checkpoint
+from zrnn import simulate
+from zrnn.checkpoints import SHIPPED, read_checkpoint
+from zrnn.errors import UserError
+from zrnn.evaluate import CLICKS, Verdict, rows_of
+from zrnn.figures import save_results
+from zrnn.synchronization import (
+    adaptive_cue,
+    measures,
+    perturbed,
+    phase_response,
+    protocols,
+    report,
+)
 from zrnn.synchronization import drawing as draw
-from zrnn.synchronization import listening, measures, perturbed, phase_response, report, stimulation
 from zrnn.synchronization import statistics as sync
-from zrnn.workshop.errors import UserError
-from zrnn.workshop.figures import save_results
 
 TASK = SimpleNamespace(cue_constant=0.1, click_width=0.01)
 
 
 def test_what_is_heard():
     clicks = 1 + 0.2 * np.arange(4)
-    assert listening.heard_asynchrony(1.23, clicks, 1.3, 0.2) == pytest.approx(0.03)
-    assert listening.heard_asynchrony(1.38, clicks, 1.39, 0.2) == pytest.approx(-0.02)
-    assert listening.heard_asynchrony(0.9, clicks, 0.95, 0.2) is None
-    assert listening.heard_asynchrony(2.0, clicks, 2.05, 0.2) is None
-    trials = listening.Trials(*np.array([[0.2, 0.3], [0.0, 0.2], [0.25, 0.25], [0.5, 0.5]]))
-    trains, later = listening.click_times(trials)
+    assert adaptive_cue.heard_asynchrony(1.23, clicks, 1.3, 0.2) == pytest.approx(0.03)
+    assert adaptive_cue.heard_asynchrony(1.38, clicks, 1.39, 0.2) == pytest.approx(-0.02)
+    assert adaptive_cue.heard_asynchrony(0.9, clicks, 0.95, 0.2) is None
+    assert adaptive_cue.heard_asynchrony(2.0, clicks, 2.05, 0.2) is None
+    trials = adaptive_cue.Trials(*np.array([[0.2, 0.3], [0.0, 0.2], [0.25, 0.25], [0.5, 0.5]]))
+    trains, later = adaptive_cue.click_times(trials)
     np.testing.assert_allclose(np.diff(later), 0.25)
     np.testing.assert_allclose(trains[0], later[0])
     gaps = np.diff(trains[1])
-    np.testing.assert_allclose(gaps, [*np.full(10, 0.2), *np.full(listening.N_CLICKS - 1, 0.25)])
+    np.testing.assert_allclose(gaps, [*np.full(10, 0.2), *np.full(adaptive_cue.N_CLICKS - 1, 0.25)])
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +51,7 @@ def oscillator(make_oscillator):
         model.w_ih[:4, 0] = 0.02
         inputs = torch.tensor([0.0, 0.5]).expand(1, 4000, 2)
         state = 0.1 * torch.ones(1, 25)
-        z = drive.run(model, inputs, state=state).outputs[0, 2000:]
+        z = simulate.run(model, inputs, state=state).outputs[0, 2000:]
         model.w_ho.div_(float(np.ptp(z)))
         model.b_ho.fill_(-float(z.min() / np.ptp(z)))
     return model
@@ -61,10 +68,10 @@ def test_small_clicks_do_what_the_adjoint_says(oscillator, free):
 
 
 def test_noise_moves_the_taps_as_the_adjoint_says(oscillator, free):
-    inputs = drive.constant_cues([0.5] * 100, 8000)
+    inputs = simulate.constant_cues([0.5] * 100, 8000)
     state = free.start.expand(100, -1)
-    outputs = drive.run(oscillator, inputs, 0, state, discard=500).outputs
-    taps = [stimulation.find_taps(z, oscillator.dt) * oscillator.dt for z in outputs]
+    outputs = simulate.run(oscillator, inputs, 0, state, discard=500).outputs
+    taps = [protocols.find_taps(z, oscillator.dt) * oscillator.dt for z in outputs]
     _, variance = sync.drift(taps, free.period[0], 20)
     assert sync.diffusion(variance) == pytest.approx(free.diffusion[0], rel=0.15)
 
@@ -80,47 +87,47 @@ def test_a_network_locks_where_its_phase_response_says(oscillator, free):
 
 
 def test_clicks_are_as_wide_and_high_as_asked_for():
-    clicks = stimulation.click_trains([[0.0, 0.02], [0.0304]], 50, 0.001, 0.01, [0.5, 2.0])
+    clicks = protocols.click_trains([[0.0, 0.02], [0.0304]], 50, 0.001, 0.01, [0.5, 2.0])
     assert clicks.sum(1).tolist() == pytest.approx([10.0, 20.0])
     assert clicks[0, 20:30].tolist() == [0.5] * 10 and clicks[1, 30:40].tolist() == [2.0] * 10
 
 
 def test_the_same_noise_gives_the_same_taps(oscillator):
-    noise = stimulation.same_noise(oscillator, 3, 1000, 5)
+    noise = protocols.same_noise(oscillator, 3, 1000, 5)
     cues = np.full(3, 0.5)
-    taps = stimulation.tap_along(oscillator, [[], [0.4], []], cues, 1000, 0.01, noise=noise)
+    taps = protocols.tap_along(oscillator, [[], [0.4], []], cues, 1000, 0.01, noise=noise)
     np.testing.assert_array_equal(taps[0], taps[2])
     assert len(taps[0]) > 3 and not np.array_equal(taps[0], taps[1])
 
 
 def test_shifted_clicks_are_followed_by_the_taps_only_from_the_shift_on(oscillator):
-    found = stimulation.shift_clicks(oscillator, [0.08, 0.085], TASK, [0.1], 2, 0)
-    assert found.shape == (2, 2, 2, stimulation.CLICKS_SHIFTED)
+    found = protocols.shift_clicks(oscillator, [0.08, 0.085], TASK, [0.1], 2, 0)
+    assert found.shape == (2, 2, 2, protocols.CLICKS_SHIFTED)
     apart = (found[:, :, 1, 0] - found[:, :, 0, 0]) / np.array([0.08, 0.085])
     np.testing.assert_allclose(apart, -0.1, atol=0.02)  # at the click itself: hardly followed
 
 
 def test_a_step_of_the_cue_alone_and_what_follows_the_clicks(oscillator):
-    stepped, after = stimulation.step_tempo(oscillator, 0.0827, TASK, [0.05, -0.05], 2, 0)
-    assert set(stepped) == set(stimulation.CONDITIONS)
-    assert stepped["cue, no clicks"].shape == (2, 2, stimulation.ITIS_STEPPED)
-    assert after["clicks, not cue"].shape == (2, 2, stimulation.ITIS_AFTER)
-    assert stimulation.itis_from(np.array([0.1, 0.3, 0.6]), 0.2, 3)[0] == pytest.approx(0.3)
+    stepped, after = protocols.step_tempo(oscillator, 0.0827, TASK, [0.05, -0.05], 2, 0)
+    assert set(stepped) == set(protocols.CONDITIONS)
+    assert stepped["cue, no clicks"].shape == (2, 2, protocols.ITIS_STEPPED)
+    assert after["clicks, not cue"].shape == (2, 2, protocols.ITIS_AFTER)
+    assert protocols.itis_from(np.array([0.1, 0.3, 0.6]), 0.2, 3)[0] == pytest.approx(0.3)
 
 
 def test_a_run_gives_taps_from_the_fifth_click_on_and_mean_rates(oscillator):
-    tapping = stimulation.keep_time(oscillator, [0.0827, 0.5], TASK, 4.0, 4.0, 2, 0, 1)
+    tapping = protocols.keep_time(oscillator, [0.0827, 0.5], TASK, 4.0, 4.0, 2, 0, 1)
     assert [len(own) for own in tapping.taps] == [2, 2]
     clicks = tapping.clicks[1]
     np.testing.assert_allclose(clicks, [2.05, 2.55, 3.05], atol=1e-9)
     assert tapping.taps[1][0][0] > clicks[0] - 0.25
-    assert tapping.cycles.shape == (2, stimulation.N_PHASES, 25)
+    assert tapping.cycles.shape == (2, protocols.N_PHASES, 25)
 
 
 def test_a_network_that_never_taps_has_no_numbers(oscillator):
     silent = copy.deepcopy(oscillator)
     silent.w_ho.data.zero_()
-    tapping = stimulation.keep_time(silent, [0.2], TASK, 4.0, 4.0, 2, 0, 1)
+    tapping = protocols.keep_time(silent, [0.2], TASK, 4.0, 4.0, 2, 0, 1)
     assert tapping.cycles is None and [len(own) for own in tapping.taps[0]] == [0, 0]
     own = measures.asynchrony(tapping, [0.2])[0][0.2]
     assert np.isnan(own["mean"]) and own["clicks"] == own["clicks_without_tap"]
@@ -138,7 +145,7 @@ def test_all_measures_and_figures(oscillator, monkeypatch, tmp_path):
         monkeypatch.setattr(measures, name, value)
     monkeypatch.setattr(perturbed, "RATIOS", np.array([0.9, 1.0, 1.5]))
     monkeypatch.setattr(perturbed, "HEIGHTS", np.array([1.0, 2.0]))
-    monkeypatch.setattr(listening, "N_CLICKS", 5)
+    monkeypatch.setattr(adaptive_cue, "N_CLICKS", 5)
     periods = [0.25, 0.2, 0.166]  # which only name the cues: this network is faster
     with oscillator.at(dt=0.001):
         numbers, arrays = report.measure(oscillator, periods, TASK, 2, 0.3, 0, lambda text: None)
@@ -180,9 +187,9 @@ def test_the_shipped_network_learns_a_tempo_by_listening():
     verdict = Verdict.from_dict(read_checkpoint(SHIPPED)[1]["behaviour"])
     (usual,) = (r.asynchrony for r in rows_of(verdict.rows, CLICKS) if r.period == period)
     starts = period * np.array([1.1, 0.9])
-    trials = listening.Trials(starts, np.zeros(2), np.full(2, period), np.full(2, 0.5))
+    trials = adaptive_cue.Trials(starts, np.zeros(2), np.full(2, period), np.full(2, 0.5))
     noise = torch.Generator().manual_seed(0)
-    found = listening.listen(model, trials, lambda own: usual, TASK, noise)
+    found = adaptive_cue.listen(model, trials, lambda own: usual, TASK, noise)
     np.testing.assert_allclose(found.periods[:, 0], trials.starts)
     assert np.abs(found.end / period - 1).max() < 0.05
     np.testing.assert_allclose(found.itis, found.end, rtol=0.05)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from zrnn.synchronization import measures, phase_response, stimulation, trajectories
+from zrnn.synchronization import measures, phase_response, protocols, trajectories
 from zrnn.synchronization import statistics as sync
 from zrnn.synchronization.perturbed import median
 from zrnn.synchronization.report import plain, tempos_compared
@@ -157,7 +157,7 @@ def tapping():
     """A linear tapper, alpha 0.5, at clicks 0.3 s apart, whose taps come 20 ms late."""
     rng, clicks = np.random.default_rng(5), 2 + 0.3 * np.arange(500)
     taps = [[clicks + 0.02 + linear_tapper(rng, 500, 0.5) for _ in range(6)]]
-    return stimulation.Tapping([clicks], taps, [[own + 0.005 for own in taps[0]]], None)
+    return protocols.Tapping([clicks], taps, [[own + 0.005 for own in taps[0]]], None)
 
 
 def test_numbers_of_a_linear_tapper(tapping):
@@ -179,7 +179,7 @@ def test_numbers_of_a_linear_tapper(tapping):
 def test_numbers_in_silence():
     rng = np.random.default_rng(6)
     taps = [rng.normal(0.3, 0.012, size=800).cumsum() for _ in range(6)]
-    silent = stimulation.Tapping([None], [taps], [taps], None)
+    silent = protocols.Tapping([None], [taps], [taps], None)
     iti = measures.intervals(silent, silent, [0.3])[0][0.3]["silence"]
     assert iti["sd_ms"] == pytest.approx(12, rel=0.05) and abs(iti["lag1"]) < 0.05
     found = measures.clock_and_motor(silent, [0.3], 0)[0][0.3]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from zrnn.analysis import taps as tapping
+from zrnn import taps as tapping
 
 DT = 0.001
 

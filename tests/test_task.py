@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from zrnn.network import task
-from zrnn.workshop import configuration
+from zrnn import configuration, task
 
 CONFIG = configuration.load()
 

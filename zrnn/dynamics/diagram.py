@@ -11,8 +11,8 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numpy import ndarray as Array
 
-from zrnn.dynamics.branches import CLASSES, Bifurcation, Branch, classify, flow_growth
-from zrnn.dynamics.circle import Circle
+from zrnn.dynamics.equilibria import CLASSES, Bifurcation, Branch, classify, flow_growth
+from zrnn.dynamics.invariant_circle import Circle
 
 SMOOTH = 1e-3  # [1/s] a growth rate that passes 0 in smaller steps than this does not jump
 SHRUNK = 0.05  # a cycle lower than this share of the largest has shrunk to nothing

@@ -11,7 +11,8 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.special import expit
 
-from zrnn.dynamics.branches import (
+from zrnn.dynamics.diagram import Cycle, Diagram, curve_of, find_end
+from zrnn.dynamics.equilibria import (
     Flow,
     bifurcations,
     equilibria_at,
@@ -19,8 +20,7 @@ from zrnn.dynamics.branches import (
     newton,
     whole_branch,
 )
-from zrnn.dynamics.circle import circle_below
-from zrnn.dynamics.diagram import Cycle, Diagram, curve_of, find_end
+from zrnn.dynamics.invariant_circle import circle_below
 
 W = np.array([[8.949, -7.4, -2.952], [9.123, -7.386, -3.072], [8.935, -4.0, -1.0]])  # [post, pre]
 W_IN = np.array([0.048, 0.055, 0.068])

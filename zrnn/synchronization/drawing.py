@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from zrnn.figures import label_of, period_colours, plt
 from zrnn.synchronization.statistics import LOCKINGS, wrapped
-from zrnn.workshop.figures import label_of, period_colours, plt
 
 WIDTH = 9  # [in] of each figure, so that its text is legible in a README
 LATER, EARLIER = "#B35806", "#542788"  # shifts and steps to later and earlier, slower and faster

@@ -7,10 +7,10 @@ Shapes: B tempos, R runs.
 
 import numpy as np
 
-from zrnn.analysis.taps import asynchronies, describe_beat
+from zrnn.synchronization import protocols
 from zrnn.synchronization import statistics as synchronization
-from zrnn.synchronization import stimulation
 from zrnn.synchronization.statistics import jackknife
+from zrnn.taps import asynchronies, describe_beat
 
 SECONDS = 20.0  # of each run with clicks, and in silence
 MAX_LAG = 10
@@ -163,8 +163,8 @@ def with_more_noise(model, periods, task, n_runs: int, seed: int) -> tuple[dict,
     seconds = max(NOISE_SECONDS, FEWEST_BEATS * max(periods))
     for k, scale in enumerate(NOISE_SCALES):
         with model.at(noise_scale=scale):
-            tapping = stimulation.keep_time(
-                model, periods, task, seconds, stimulation.LEAD_SECONDS, n_runs, seed + k
+            tapping = protocols.keep_time(
+                model, periods, task, seconds, protocols.LEAD_SECONDS, n_runs, seed + k
             )
         numbers[f"{scale:g}"] = {}
         for b, period in enumerate(periods):

@@ -7,7 +7,7 @@ Shapes: B tempos, R runs with different noise, H heights of a click, S steps.
 import numpy as np
 import torch
 
-from zrnn.synchronization import listening, phase_response, stimulation
+from zrnn.synchronization import adaptive_cue, phase_response, protocols
 from zrnn.synchronization.statistics import LOCKINGS, STAY, taps_until, wrapped
 
 STEPS = np.array([s * sign for s in (0.05, 0.1, 0.2, 0.4) for sign in (1, -1)])
@@ -85,9 +85,9 @@ def tempo_steps(model, period, task, n_runs: int, noise) -> tuple[dict, dict, di
 
     Returns tempo_steps, after_effect and arrays; ITIs are medians over the runs.
     """
-    stepped, after = stimulation.step_tempo(model, period, task, STEPS, n_runs, noise)
+    stepped, after = protocols.step_tempo(model, period, task, STEPS, n_runs, noise)
     numbers, arrays = {}, {"steps": STEPS, "period": period}
-    for name, (clicks_step, cue_steps) in stimulation.CONDITIONS.items():
+    for name, (clicks_step, cue_steps) in protocols.CONDITIONS.items():
         itis = stepped[name] / period  # (S, R, ITIs)
         arrays[f"itis, {name}"] = itis
         numbers[name] = {}
@@ -134,9 +134,9 @@ def listen(model, period, task, usual, gain: float, n_runs: int, seed: int) -> t
         gains = np.append(gains, np.full(len(wrong), own))
     before = np.where(clicks == 1, 0, period)  # the clicks step, or the cue starts off
     rows = (start * period, before, clicks * period, gains)
-    trials = listening.Trials(*(np.repeat(row, n_runs) for row in rows))
+    trials = adaptive_cue.Trials(*(np.repeat(row, n_runs) for row in rows))
     noise = torch.Generator(model.w_hh.device).manual_seed(seed)
-    found = listening.listen(model, trials, usual, task, noise)
+    found = adaptive_cue.listen(model, trials, usual, task, noise)
 
     errors = (found.periods / trials.clicks[:, None] - 1).reshape(len(start), n_runs, -1)
     at_end = (found.end / trials.clicks - 1).reshape(len(start), n_runs)

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zrnn.analysis.taps import find_taps
-from zrnn.dynamics import cycles as dynamics
-from zrnn.network import drive
-from zrnn.network import task as tasks
+from zrnn import simulate
+from zrnn import task as tasks
+from zrnn.dynamics import limit_cycle as dynamics
+from zrnn.synchronization import protocols
 from zrnn.synchronization import statistics as synchronization
-from zrnn.synchronization import stimulation
+from zrnn.taps import find_taps
 
 N_PHASES = 40
 READ_AFTER = 8.5  # [cycles] after the first of the phases at which a click comes: it has settled
@@ -55,8 +55,10 @@ def free_cycles(model, periods, task) -> FreeCycles:
         diffusion = 2 alpha sigma_rec^2  sum_{s in a cycle}  |dt/dx_s|^2
     """
     cues = tasks.context_cue(np.asarray(periods), task.cue_constant)
-    with_clicks = drive.driving_inputs(periods, 2 * SETTLE_SECONDS, model.dt, task, SETTLE_SECONDS)
-    state = drive.run(model, with_clicks).end
+    with_clicks = simulate.driving_inputs(
+        periods, 2 * SETTLE_SECONDS, model.dt, task, SETTLE_SECONDS
+    )
+    state = simulate.run(model, with_clicks).end
     found = dynamics.find_cycles(model, cues, state, SETTLE_SECONDS, CYCLES_SEEN * max(periods))
     slopes = dynamics.phase_response(model, found)  # d log period / dx_t, (T, B, N)
     pushes = (slopes @ model.w_ih[:, 0]).double().cpu().numpy() * model.alpha
@@ -86,7 +88,7 @@ def drive_cycle(model, free: FreeCycles, b: int, clicks, heights, n_steps, click
 
     clicks: for each row, times (K,) [s] after free.start; heights (rows,); click_width [s].
     """
-    return stimulation.tap_along(
+    return protocols.tap_along(
         model,
         clicks,
         np.full(len(clicks), free.cues[b]),

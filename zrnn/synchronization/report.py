@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from zrnn.synchronization import measures, perturbed, phase_response, stimulation, trajectories
-from zrnn.workshop.errors import UserError
+from zrnn.errors import UserError
+from zrnn.synchronization import measures, perturbed, phase_response, protocols, trajectories
 
 STATE_RUNS = 2  # whose mean gives the trajectories
 
@@ -71,10 +71,10 @@ def steady(model, periods, task, n_runs: int, seed: int, free, arrays: dict) -> 
     """Measures at metronomes that go on, shift or stop; their arrays are added to `arrays`."""
     seconds = max(measures.SECONDS, measures.FEWEST_BEATS * max(periods))
     heard, silent = (
-        stimulation.keep_time(model, periods, task, seconds, clicks, n_runs, own, STATE_RUNS)
-        for clicks, own in ((seconds, seed), (stimulation.LEAD_SECONDS, seed + 1))
+        protocols.keep_time(model, periods, task, seconds, clicks, n_runs, own, STATE_RUNS)
+        for clicks, own in ((seconds, seed), (protocols.LEAD_SECONDS, seed + 1))
     )
-    shifted = stimulation.shift_clicks(model, periods, task, measures.SHIFTS, n_runs, seed)
+    shifted = protocols.shift_clicks(model, periods, task, measures.SHIFTS, n_runs, seed)
     found = {
         "asynchrony_ms": measures.asynchrony(heard, periods),
         "iti": measures.intervals(heard, silent, periods),

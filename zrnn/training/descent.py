@@ -3,9 +3,9 @@
     loss = sum over trials of weight x mean over time of (z - target)^2,  weight ~ noise^2
 
 under input noise and a recurrent noise that grows while the network learns, and with the period,
-noise ~ period^training.noise_exponent. A beat at 8 Hz has eight cycles in a second of silence, one at 2 Hz has two: at
-the same CV of its intervals the slow beat has strayed half as far by then, as a share of a cycle.
-More noise and more weight at slow tempos bring the CVs of all nearer to each other.
+noise ~ period^training.noise_exponent. A beat at 8 Hz has eight cycles in a second of silence, one
+at 2 Hz has two: at the same CV of its intervals the slow beat has strayed half as far by then, as a
+share of a cycle. More noise and more weight at slow tempos bring the CVs of all nearer to each other.
 
 Shapes: B trials, T time steps.
 """
@@ -19,10 +19,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zrnn.network import task as tasks
-from zrnn.network.recurrence import Noise
-from zrnn.training import sharing
-from zrnn.workshop.errors import UserError
+from zrnn import task as tasks
+from zrnn.errors import UserError
+from zrnn.recurrence import Noise
+from zrnn.training import distributed
 
 FULL_NOISE, LAST_NOISE = 0.7, 0.9  # shares of the updates between which the noise is at its most
 RUNAWAY = 1.0  # a loss above it is a network that runs away: a constant output costs 0.15
@@ -84,8 +84,8 @@ def update_weights(model, optimizer, trials, noise, training, ranks=(0, 1)) -> f
     """One step of gradient descent on the loss of a batch, of which this process takes its trials.
 
     trials: inputs (B, T, 2), target (B, T, 1), periods (B,); noise: a generator; training: the
-    config's section; ranks: rank and number of processes. Returns the loss. Where it or its gradient is not finite, the weights stay
-    as they are and infinity is returned.
+    config's section; ranks: rank and number of processes. Returns the loss. Where it or its
+    gradient is not finite, the weights stay as they are and infinity is returned.
     """
     rank, n_ranks = ranks
     inputs, target, periods = trials
@@ -100,7 +100,7 @@ def update_weights(model, optimizer, trials, noise, training, ranks=(0, 1)) -> f
     optimizer.zero_grad()
     loss.backward()
     loss = loss.detach()
-    sharing.add_up([loss, *(parameter.grad for parameter in model.parameters())])
+    distributed.add_up([loss, *(parameter.grad for parameter in model.parameters())])
     largest = training.max_grad_norm or math.inf
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), largest)
     if not norm.isfinite():

@@ -1,6 +1,6 @@
 """Refinement and calibration, the second and third part of the training: Newton's method on tempo.
 
-A cycle's period has an exact gradient (`zrnn.dynamics.cycles`), there are a handful of tempos and
+A cycle's period has an exact gradient (`zrnn.dynamics.limit_cycle`), there are a handful of tempos and
 some 250,000 weights: the smallest change of the weights that mends all of them at once is
 
     dw = -J' (J J' + lambda I)^-1 r,     J = dr / dw,   w = (W, W_in, b),
@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from zrnn.analysis.taps import find_taps
-from zrnn.dynamics.cycles import Cycles, find_cycles, jacobian
-from zrnn.network import drive
-from zrnn.network.recurrence import Noise
-from zrnn.workshop.errors import UserError
+from zrnn import simulate
+from zrnn.dynamics.limit_cycle import Cycles, find_cycles, jacobian
+from zrnn.errors import UserError
+from zrnn.recurrence import Noise
+from zrnn.taps import find_taps
 
 N_CUES = 16  # the trained ones and, evenly spread in log period, some between
 ROW_WEIGHTS = np.array([1.0, 0.3, 0.3])  # of log period, highest and lowest output
@@ -70,8 +70,8 @@ def targets_of(periods: list[float]) -> np.ndarray:
 
 def onto_the_cycles(model, targets, task) -> torch.Tensor:
     """Where trials at the periods `targets` (B,) [s], begun with clicks, are in the end: (B, N)."""
-    inputs = drive.driving_inputs(targets, SETTLE_FIRST, model.dt, task, SETTLE_FIRST / 2)
-    return drive.run(model, inputs).end
+    inputs = simulate.driving_inputs(targets, SETTLE_FIRST, model.dt, task, SETTLE_FIRST / 2)
+    return simulate.run(model, inputs).end
 
 
 def look(model, cues, targets, state) -> tuple[Cycles, np.ndarray]:
@@ -178,9 +178,9 @@ def noise_shift(model, cues, periods, state, noise, seconds) -> np.ndarray:
     n_runs = np.ceil(NOISY_RUNS / 2 * periods / periods.max()).astype(int)
     rows = np.repeat(np.arange(len(cues)), n_runs)
     rows = np.concatenate([rows, rows])  # the second half is mirrored
-    inputs = drive.constant_cues(cues[rows], round(seconds / model.dt))
+    inputs = simulate.constant_cues(cues[rows], round(seconds / model.dt))
     noise = Noise(noise, model.alpha, model.sigma_rec, mirrored=True)
-    outputs = drive.run(model, inputs, noise, state[rows]).outputs
+    outputs = simulate.run(model, inputs, noise, state[rows]).outputs
     taps = [find_taps(output, model.dt) for output in outputs]
     spans, counts = np.zeros(len(cues)), np.zeros(len(cues))
     for row, own in zip(rows, taps, strict=True):

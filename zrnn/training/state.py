@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from zrnn.network import checkpoints
+from zrnn import checkpoints
 
 PARTS = "descent", "refinement", "calibration", "done"
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy import ndarray as Array
 
-from zrnn.dynamics.branches import Flow, eigenvalues
+from zrnn.dynamics.equilibria import Flow, eigenvalues
 
 KICK = 1e-3  # how far off the saddle a way begins, as a share of the saddle's distance to the rests
 CLOSE = 1e-2  # a way has come to rest when it is so near, the same measure

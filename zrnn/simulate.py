@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zrnn.network import task as tasks
-from zrnn.network.recurrence import run_block
+from zrnn import task as tasks
+from zrnn.recurrence import run_block
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from zrnn.analysis.taps import HALF_HEIGHT, HYSTERESIS, find_taps
-from zrnn.network import drive
-from zrnn.network import task as tasks
-from zrnn.synchronization import stimulation
+from zrnn import simulate
+from zrnn import task as tasks
+from zrnn.synchronization import protocols
 from zrnn.synchronization.statistics import adapted_period
+from zrnn.taps import HALF_HEIGHT, HYSTERESIS, find_taps
 
 N_CLICKS = 24  # of the tempo to be learnt
 SILENCE = 2.0  # [s] after the last of them
@@ -23,7 +23,7 @@ PATIENCE = 1.5  # periods of the cue without a click: the clicks have stopped
 
 @dataclass(frozen=True)
 class Trials:
-    """B trials. For stimulation.LEAD_SECONDS the cue stands for the periods `starts` (B,) [s] and
+    """B trials. For protocols.LEAD_SECONDS the cue stands for the periods `starts` (B,) [s] and
     does not listen, clicks come at the periods `before` (B,) [s], where these are not 0. Then it
     listens to N_CLICKS at the periods `clicks` (B,) [s], after which they stop, with the gains
     (B,) of `synchronization.adapted_period`.
@@ -62,11 +62,11 @@ def click_times(trials: Trials) -> tuple[list[np.ndarray], np.ndarray]:
     """Clicks of each trial, B arrays (K,) [s], and the N_CLICKS to be learnt, (B, N_CLICKS) [s]."""
     silent = trials.before == 0
     apart = np.where(silent, trials.clicks, trials.before)
-    n_before = np.ceil(stimulation.LEAD_SECONDS / apart)
-    later = stimulation.ONSET + (n_before * apart)[:, None]
+    n_before = np.ceil(protocols.LEAD_SECONDS / apart)
+    later = protocols.ONSET + (n_before * apart)[:, None]
     later = later + trials.clicks[:, None] * np.arange(N_CLICKS)
     first = [
-        stimulation.ONSET + period * np.arange(n)
+        protocols.ONSET + period * np.arange(n)
         for period, n in zip(apart, np.where(silent, 0, n_before), strict=True)
     ]
     return [np.append(*pair) for pair in zip(first, later, strict=True)], later
@@ -82,7 +82,7 @@ def listen(model, trials: Trials, usual, task, noise) -> Listened:
     period = trials.starts.astype(float)
     trains, later = click_times(trials)
     n_steps = size * int(np.ceil((later.max() + SILENCE) / (size * dt)))
-    clicks = stimulation.click_trains(trains, n_steps, dt, task.click_width)
+    clicks = protocols.click_trains(trains, n_steps, dt, task.click_width)
     outputs, cued = np.zeros((len(trains), n_steps)), []
     state, last, low = None, np.zeros(len(trains)), HALF_HEIGHT - HYSTERESIS
     for now in range(0, n_steps, size):
@@ -90,7 +90,7 @@ def listen(model, trials: Trials, usual, task, noise) -> Listened:
         cues = torch.as_tensor(tasks.context_cue(period, task.cue_constant)).float()
         heard = clicks[:, now : now + size]
         inputs = torch.stack([heard, cues[:, None].expand(-1, size)], -1)
-        run = drive.run(model, inputs, noise, state)
+        run = simulate.run(model, inputs, noise, state)
         outputs[:, now : now + size], state = run.outputs, run.end
         end, past = now + size, max(0, now - round(WINDOW / dt))
         for b in np.flatnonzero((outputs[:, now - 1] >= low) & (outputs[:, end - 1] < low)):

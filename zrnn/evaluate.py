@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from zrnn.analysis import taps as tapping
-from zrnn.analysis.taps import Beat
-from zrnn.network import drive, task
+from zrnn import simulate, task
+from zrnn import taps as tapping
+from zrnn.taps import Beat
 
 CLICKS, REST, UNTRAINED = "clicks, then silence", "cue alone from rest", "never trained"
 CLICK_SECONDS = 2.0  # [s] start of a run, with clicks where there are any; not kept
@@ -109,10 +109,10 @@ def measure(
     plan += [(REST, period) for period in trained] * runs
     plan += [(UNTRAINED, period) for period in others] * other_runs
     given = [0.0 if condition == REST else CLICK_SECONDS for condition, _ in plan]
-    inputs = drive.driving_inputs(
+    inputs = simulate.driving_inputs(
         [period for _, period in plan], CLICK_SECONDS + keep_seconds, model.dt, task_section, given
     )
-    outputs = drive.run(model, inputs, seed, on_steps=on_steps).outputs
+    outputs = simulate.run(model, inputs, seed, on_steps=on_steps).outputs
     clicks = inputs[:, :, 0].numpy()
     gathered = {}
     for key, output, own in zip(plan, outputs, clicks, strict=True):
@@ -262,9 +262,9 @@ def beats_at_cues(
     """One `Beat` a cue, from rest and without clicks; the first CLICK_SECONDS are not kept."""
     periods = task.context_cue(np.asarray(cues), task_section.cue_constant)  # its own inverse
     seconds = CLICK_SECONDS + keep_seconds
-    inputs = drive.driving_inputs(periods, seconds, model.dt, task_section)
+    inputs = simulate.driving_inputs(periods, seconds, model.dt, task_section)
     discard = round(CLICK_SECONDS / model.dt)
-    outputs = drive.run(model, inputs, seed, discard=discard, on_steps=on_steps).outputs
+    outputs = simulate.run(model, inputs, seed, discard=discard, on_steps=on_steps).outputs
     taps = [tapping.find_taps(output, model.dt) for output in outputs]
     return [tapping.describe_beat(own, outputs.shape[1], model.dt) for own in taps]
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from zrnn.analysis import taps as tapping
-from zrnn.analysis.groups import SILENT, Populations
-from zrnn.analysis.taps import Beat
-from zrnn.network import drive
+from zrnn import simulate
+from zrnn import taps as tapping
+from zrnn.populations.groups import SILENT, Populations
+from zrnn.taps import Beat
 
 STRONG = 1e3  # current that holds a unit silent: far above any that the network makes
 CHUNK = 8  # lesions driven side by side: more do not go faster on a CPU
@@ -126,7 +126,7 @@ def drive_lesioned(
     rates (P, N): at which the units are held; silenced without.
     """
     n_lesions, n_periods = len(masks), len(periods)
-    inputs = drive.driving_inputs(
+    inputs = simulate.driving_inputs(
         periods, CLICK_SECONDS + seconds, model.dt, task_section, CLICK_SECONDS
     )
     copied = lesioned(
@@ -135,7 +135,7 @@ def drive_lesioned(
         None if rates is None else np.tile(rates, (n_lesions, 1)),
     )
     discard = round(CLICK_SECONDS / model.dt)
-    kept = drive.run(copied, inputs.repeat(n_lesions, 1, 1), noise, discard=discard).outputs
+    kept = simulate.run(copied, inputs.repeat(n_lesions, 1, 1), noise, discard=discard).outputs
     return kept.reshape(n_lesions, n_periods, -1)
 
 

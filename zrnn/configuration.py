@@ -11,11 +11,11 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from zrnn.workshop import checks
-from zrnn.workshop.errors import UserError
-from zrnn.workshop.schema import KEYS, PATHS, SECTIONS, Config
+from zrnn import checks
+from zrnn.errors import UserError
+from zrnn.schema import KEYS, PATHS, SECTIONS, Config
 
-DEFAULT_PATH = Path(__file__).parents[2] / "config.yaml"
+DEFAULT_PATH = Path(__file__).parents[1] / "config.yaml"
 MAX_BYTES, MAX_LINES = 1_000_000, 12  # of a configuration file, of an error
 _FEW_WORDS = reprlib.Repr()
 _FEW_WORDS.maxlevel = 2
@@ -261,7 +261,7 @@ def commented() -> str:
     """config.yaml: every key with its default and, in a comment, what it means."""
     lines = [
         "# What a user may want to change. Any key is also a flag: --training.epochs 50",
-        "# Written by: python -m zrnn.workshop.configuration > config.yaml",
+        "# Written by: python -m zrnn.configuration > config.yaml",
     ]
     for section, fields in SECTIONS.items():
         lines += ["", f"{section + ':':27} # {fields.__doc__}"]

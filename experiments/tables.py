@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from zrnn.analysis import judge
-from zrnn.analysis.judge import Verdict
-from zrnn.network.checkpoints import read_checkpoint
-from zrnn.workshop import configuration
-from zrnn.workshop.errors import UserError
+from zrnn import configuration, evaluate
+from zrnn.checkpoints import read_checkpoint
+from zrnn.errors import UserError
+from zrnn.evaluate import Verdict
 
 # Mean ITIs [s] of the predecessor, read from the trained points of its published figure (right
 # panel of PCA_and_model_activity_stats.png); a pixel is 2 ms, so each is good to about 1 ms.
@@ -89,7 +88,7 @@ def worst_of(values) -> str:
 
 def tempo_table(networks: Sequence[Network]) -> str:
     """The trained periods, over the networks: errors, CVs, beats adrift; and the predecessor's."""
-    conditions = judge.CLICKS, judge.REST
+    conditions = evaluate.CLICKS, evaluate.REST
     rows = [
         [
             "period",
@@ -103,7 +102,7 @@ def tempo_table(networks: Sequence[Network]) -> str:
         ],
     ]
     every = [row for network in networks for row in network.verdict.rows]
-    for period in sorted({row.period for row in every if row.condition == judge.CLICKS})[::-1]:
+    for period in sorted({row.period for row in every if row.condition == evaluate.CLICKS})[::-1]:
         own, alone = (
             [row for row in every if row.period == period and row.condition == condition]
             for condition in conditions
@@ -157,10 +156,10 @@ def variants_table(networks: dict[str, Network | str]) -> str:
             rows.append([name, network, *[""] * (len(rows[0]) - 2)])
             continue
         clicked, others = (
-            judge.rows_of(network.verdict.rows, condition)
-            for condition in (judge.CLICKS, judge.UNTRAINED)
+            evaluate.rows_of(network.verdict.rows, condition)
+            for condition in (evaluate.CLICKS, evaluate.UNTRAINED)
         )
-        slope = judge.weber_slope(clicked)
+        slope = evaluate.weber_slope(clicked)
         rows.append(
             [
                 name,
@@ -179,7 +178,7 @@ def weber_text(networks: Sequence[Network]) -> str:
     """Slope of log SD against log mean ITI over the networks, with Student's 95 % interval."""
     slopes = np.array(
         [
-            judge.weber_slope(judge.rows_of(network.verdict.rows, judge.CLICKS))
+            evaluate.weber_slope(evaluate.rows_of(network.verdict.rows, evaluate.CLICKS))
             for network in networks
         ]
     )

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from zrnn.workshop import files
-from zrnn.workshop.errors import UserError
+from zrnn import files
+from zrnn.errors import UserError
 
-SHIPPED = Path(__file__).parents[2] / "pretrained" / "ZemlianovaRNN_seed0.pth"
+SHIPPED = Path(__file__).parents[1] / "pretrained" / "ZemlianovaRNN_seed0.pth"
 MAKE_ONE = "make one with python train.py"
 PREDECESSORS_RNN = {"i2h.weight", "h2h.weight", "h2o.weight"}
 

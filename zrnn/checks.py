@@ -8,7 +8,7 @@ import math
 import os
 from typing import Annotated, Literal, get_args, get_origin
 
-from zrnn.workshop.schema import KEYS, PATHS, Config
+from zrnn.schema import KEYS, PATHS, Config
 
 MAX_STEPS = 10_000_000  # of a trial or a run: more is a mistake, and would fill the memory
 SIMILARITY = 0.8  # of a mistyped name to the one it is taken for, 0..1

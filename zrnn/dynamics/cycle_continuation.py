@@ -8,9 +8,9 @@ import torch
 from numpy import ndarray as Array
 from torch import Tensor
 
-from zrnn.dynamics.cycles import rises
+from zrnn import simulate
 from zrnn.dynamics.diagram import Cycle, CycleEnd, find_end
-from zrnn.network import drive
+from zrnn.dynamics.limit_cycle import rises
 
 SETTLE_SECONDS = 3.0  # from rest onto the cycle at the cue that the others are reached from
 RAMP_SECONDS = 2.0  # the way from that cue to each other one
@@ -61,8 +61,8 @@ def settled_cycles(model, cues, states: Tensor, seconds: float) -> tuple[list, T
     found, outputs = [None] * len(cues), [np.empty(0)] * len(cues)
     waiting = np.arange(len(cues))
     while seconds > 0 and len(waiting):
-        inputs = drive.constant_cues(cues[waiting], round(STRETCH / model.dt))
-        run = drive.run(model, inputs, state=states[waiting])
+        inputs = simulate.constant_cues(cues[waiting], round(STRETCH / model.dt))
+        run = simulate.run(model, inputs, state=states[waiting])
         states[waiting] = run.end.to(states)
         seconds -= STRETCH
         for i, output in zip(waiting, run.outputs, strict=True):
@@ -78,11 +78,11 @@ def lead_to(model, beat_cue: float, cues, seconds: float, ramp_seconds: float) -
 
     The cue stays at beat_cue for `seconds` and goes to its value in ramp_seconds.
     """
-    start = drive.run(model, drive.constant_cues([beat_cue], round(seconds / model.dt))).end
+    start = simulate.run(model, simulate.constant_cues([beat_cue], round(seconds / model.dt))).end
     ramp = torch.linspace(0, 1, round(ramp_seconds / model.dt) + 1, dtype=torch.float64)[1:, None]
-    inputs = drive.constant_cues(cues, len(ramp))
+    inputs = simulate.constant_cues(cues, len(ramp))
     inputs = beat_cue * (1 - ramp) * torch.tensor([0.0, 1.0]) + inputs * ramp
-    return drive.run(model, inputs, state=start.expand(len(inputs), -1)).end
+    return simulate.run(model, inputs, state=start.expand(len(inputs), -1)).end
 
 
 def find_cycles(

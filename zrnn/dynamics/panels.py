@@ -4,8 +4,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from zrnn.dynamics.branches import CLASSES
 from zrnn.dynamics.diagram import SMOOTH, Diagram, rows_of
+from zrnn.dynamics.equilibria import CLASSES
 
 STYLES = {  # red: stable; black: not
     "stable node": dict(color="#D62728", ls="-", lw=2.6),

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zrnn.network.drive import constant_cues
-from zrnn.network.recurrence import adjoint, unroll
+from zrnn.recurrence import adjoint, unroll
+from zrnn.simulate import constant_cues
 
 MIN_SWING = 0.3  # of the output, whose target swings by 1: less is no beat
 HYSTERESIS = 0.1  # of the output's swing, around its middle

@@ -16,7 +16,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 
-from zrnn.workshop.files import replacing  # noqa: E402
+from zrnn.files import replacing  # noqa: E402
 
 __all__ = [
     "E_COLOUR",

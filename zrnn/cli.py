@@ -10,10 +10,10 @@ from pathlib import Path
 
 import fire
 
-from zrnn.workshop import checks, configuration
-from zrnn.workshop.errors import UserError
-from zrnn.workshop.files import SIGNALS
-from zrnn.workshop.schema import SECTIONS
+from zrnn import checks, configuration
+from zrnn.errors import UserError
+from zrnn.files import SIGNALS
+from zrnn.schema import SECTIONS
 
 # the sections that belong to a script whose name does not say it
 OWN_SECTIONS = {

@@ -2,7 +2,7 @@
 
 import torch
 
-from zrnn.workshop.errors import UserError
+from zrnn.errors import UserError
 
 
 def pick_device(name: str) -> torch.device:

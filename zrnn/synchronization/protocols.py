@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from zrnn.analysis import geometry
-from zrnn.analysis.taps import asynchronies, find_taps
-from zrnn.network import drive
-from zrnn.network import task as tasks
+from zrnn import simulate, trajectories
+from zrnn import task as tasks
 from zrnn.synchronization import statistics as synchronization
+from zrnn.taps import asynchronies, find_taps
 
 ONSET = 0.05  # [s] of the first click
 LEAD_SECONDS = 2.0  # [s] before anything is counted, changed or stopped
@@ -44,12 +43,12 @@ def tap_along(
 ) -> list[np.ndarray]:
     """Taps (K,) [s] of trials with clicks at `trains` and a cue, (B,) or (B, T).
 
-    heights (B,) of the clicks, 1 by default; width [s] of a click; noise, state: as `drive.run`.
+    heights (B,) of the clicks, 1 by default; width [s] of a click; noise, state: as `simulate.run`.
     """
     cues = torch.as_tensor(np.asarray(cues), dtype=torch.float32)
     cues = cues[:, None].expand(-1, n_steps) if cues.ndim == 1 else cues
     clicks = click_trains(trains, n_steps, model.dt, width, heights)
-    outputs = drive.run(model, torch.stack([clicks, cues], -1), noise, state).outputs
+    outputs = simulate.run(model, torch.stack([clicks, cues], -1), noise, state).outputs
     return [find_taps(output, model.dt) * model.dt for output in outputs]
 
 
@@ -81,7 +80,7 @@ def keep_time(
     cues = tasks.context_cue(torch.as_tensor(periods), task.cue_constant).repeat(n_runs)
     inputs = torch.stack([heard, cues.float()[:, None].expand(-1, n_steps)], -1)
     outputs, rates, t, stride = [], [], 0, max(1, round(STATE_STRIDE / dt))
-    for z, x in drive.stream(model, inputs, noise):
+    for z, x in simulate.stream(model, inputs, noise):
         outputs.append(z.cpu())
         rates.append(x[-t % stride :: stride, : state_runs * n_tempos].relu().cpu())
         t += len(z)
@@ -99,7 +98,7 @@ def keep_time(
         taps[b].append(own[kept] * dt)
         maxima[b].append(synchronization.tap_maxima(output, own)[kept] * dt)
         if row < rates.shape[1] and kept.sum() > 1:
-            cycles[b].append(geometry.mean_cycle(rates[:, row], own[kept] / stride, N_PHASES))
+            cycles[b].append(trajectories.mean_cycle(rates[:, row], own[kept] / stride, N_PHASES))
     whole = state_runs > 0 and all(cycles)
     means = np.array([np.mean(own, axis=0) for own in cycles]) if whole else None
     return Tapping(clicks, taps, maxima, means)

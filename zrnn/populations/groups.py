@@ -13,10 +13,9 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
-from zrnn.analysis import geometry
-from zrnn.analysis import taps as tapping
-from zrnn.network import drive
-from zrnn.workshop.errors import UserError
+from zrnn import simulate, trajectories
+from zrnn import taps as tapping
+from zrnn.errors import UserError
 
 SILENT = "silent"
 CLICK_SECONDS, RECORD_SECONDS = 2.0, 4.0  # [s] of a recording: not kept, and kept
@@ -68,10 +67,10 @@ def record(model, periods: Sequence[float], task_section, types: Groups) -> list
 
     Raises UserError where the network has no beat.
     """
-    inputs = drive.driving_inputs(
+    inputs = simulate.driving_inputs(
         periods, CLICK_SECONDS + RECORD_SECONDS, model.dt, task_section, CLICK_SECONDS
     )
-    kept = drive.run(model, inputs, discard=round(CLICK_SECONDS / model.dt), keep_states=True)
+    kept = simulate.run(model, inputs, discard=round(CLICK_SECONDS / model.dt), keep_states=True)
     recordings = []
     for period, output, states in zip(periods, kept.outputs, kept.states, strict=True):
         taps = tapping.find_taps(output, model.dt)
@@ -82,8 +81,8 @@ def record(model, periods: Sequence[float], task_section, types: Groups) -> list
                 "that beats at every trained period and at the middle of their cues"
             )
         taps = np.round(taps).astype(int)
-        phases = geometry.peak_phases(states, taps)
-        cycle = geometry.mean_cycle(np.maximum(states, 0), taps)
+        phases = trajectories.peak_phases(states, taps)
+        cycle = trajectories.mean_cycle(np.maximum(states, 0), taps)
         groups = assign(phases, cycle, types)
         recordings.append(Recording(period, beat.mean_iti, phases, cycle, groups))
     return recordings
@@ -103,7 +102,7 @@ def assign(phases: np.ndarray, cycle: np.ndarray, types: Groups) -> Groups:
     Without types: tap, inter-tap, silent. Every unit is in exactly one.
     """
     silent = cycle.max(axis=0) <= 0
-    is_tap = geometry.tap_units(phases)
+    is_tap = trajectories.tap_units(phases)
     tap = {f"tap-{t}".rstrip("-"): own & is_tap & ~silent for t, own in types.items()}
     between = {f"inter-tap-{t}".rstrip("-"): own & ~is_tap & ~silent for t, own in types.items()}
     return {**tap, **dict(reversed(between.items())), SILENT: silent}
@@ -131,7 +130,7 @@ def near_border(phases: np.ndarray) -> float:
 
     4 BORDER where phases are spread evenly; less where the window's ends lie in a gap.
     """
-    from_end = np.minimum(phases, 1 - phases) - geometry.TAP_PHASE
+    from_end = np.minimum(phases, 1 - phases) - trajectories.TAP_PHASE
     return float(np.sum(np.abs(from_end) < BORDER) / max(len(phases), 1))
 
 
@@ -232,7 +231,7 @@ def describe(found: Populations) -> dict:
 def across_tempos(found: Populations) -> dict:
     """Of the units active at all tempos compared, the share that is tap, or inter-tap, at all."""
     active = ~np.any([r.groups[SILENT] for r in found.compared], axis=0)
-    is_tap = np.array([geometry.tap_units(r.phases) for r in found.compared])
+    is_tap = np.array([trajectories.tap_units(r.phases) for r in found.compared])
     return {
         name or "all": {
             "units": int((own & active).sum()),

@@ -1,6 +1,6 @@
 """Every key that a user may change, once: name, type, bounds, unit, meaning and default.
 
-python -m zrnn.workshop.configuration > config.yaml        writes them all down
+python -m zrnn.configuration > config.yaml        writes them all down
 """
 
 import math

@@ -14,7 +14,10 @@ import numpy as np
 import torch
 from numpy import ndarray as Array
 
-from zrnn.dynamics.branches import (
+from zrnn import simulate
+from zrnn.dynamics.cycle_continuation import FINE_DT, find_cycles, fine_end, settled_cycles
+from zrnn.dynamics.diagram import Cycle, Diagram, curve_of, find_end, fold_at_onset
+from zrnn.dynamics.equilibria import (
     Branch,
     Flow,
     NotConverged,
@@ -26,10 +29,7 @@ from zrnn.dynamics.branches import (
     newton,
     whole_branch,
 )
-from zrnn.dynamics.circle import Circle, circle_below
-from zrnn.dynamics.course import FINE_DT, find_cycles, fine_end, settled_cycles
-from zrnn.dynamics.diagram import Cycle, Diagram, curve_of, find_end, fold_at_onset
-from zrnn.network import drive
+from zrnn.dynamics.invariant_circle import Circle, circle_below
 
 STEP = 0.02  # longest step along a branch, of the cue and the RMS current together
 SEARCH_CUES = 9  # runs at so many cues, evenly spaced, give starts for Newton's method,
@@ -47,7 +47,7 @@ def in_double(model):
 
 def network_flow(model) -> Flow:
     """The `Flow` of a float64 network, p being the cue; its velocity is that of the model's step"""
-    step, dt = drive.stepper(model), model.dt
+    step, dt = simulate.stepper(model), model.dt
     w_hh = model.effective_w_hh().detach().numpy()
     by_cue = model.w_ih.detach().numpy()[:, 1] / model.tau
 
@@ -81,7 +81,7 @@ def find_branches(model, cues: tuple[float, float]) -> tuple[list[Branch], dict[
     flow, scale = network_flow(model), np.sqrt(len(model.w_hh))
     every = max(round(SEARCH_SECONDS / model.dt / SEARCH_STATES), 1)
     at = np.array([*cues, *np.linspace(*cues, SEARCH_CUES + 2)[1:-1]])
-    run = drive.run(model, drive.constant_cues(at, every * SEARCH_STATES), keep_states=True)
+    run = simulate.run(model, simulate.constant_cues(at, every * SEARCH_STATES), keep_states=True)
     starts = list(zip(run.end.numpy()[:2], at[:2], strict=True))
     starts += [
         (x, cue) for states, cue in zip(run.states, at, strict=True) for x in states[::every]
@@ -110,7 +110,9 @@ def circle_at(model, curves, fold) -> Circle | None:
     flow, cue, n_steps = network_flow(model), fold.p - BELOW, round(1.0 / model.dt)
 
     def advance(x, cue):
-        run = drive.run(model, drive.constant_cues([cue], n_steps), state=torch.tensor(x)[None])
+        run = simulate.run(
+            model, simulate.constant_cues([cue], n_steps), state=torch.tensor(x)[None]
+        )
         return run.outputs[0], run.end[0].numpy()
 
     return circle_below(flow, equilibria_at(flow, curves, cue), fold.x, cue, advance)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zrnn.analysis import taps as tapping
+from zrnn import taps as tapping
 
 RATE = 44_100  # [samples/s]
 CLICK_SECONDS, SILENT_SECONDS = 1.0, 10.0  # [s] of an excerpt: with clicks, and without

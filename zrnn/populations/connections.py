@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zrnn.analysis.groups import SILENT, Populations
 from zrnn.dynamics import reduced_model
+from zrnn.populations.groups import SILENT, Populations
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import filelock
 
-from zrnn.workshop.errors import UserError
+from zrnn.errors import UserError
 
 MAX_NAME = 200  # bytes of a file's name: most systems allow 255, and parts are named longer
 DAY = 24 * 3600  # [s] a part of another machine that is older than this belongs to no run

@@ -12,7 +12,7 @@ import sys
 import torch
 import torch.distributed as dist
 
-from zrnn.workshop.errors import UserError
+from zrnn.errors import UserError
 
 
 def join(device):

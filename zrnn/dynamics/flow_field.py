@@ -10,12 +10,11 @@ import torch
 from numpy import ndarray as Array
 from torch import Tensor
 
-from zrnn.analysis import geometry
-from zrnn.analysis.taps import find_taps
-from zrnn.dynamics import network as dynamics
-from zrnn.dynamics.branches import equilibria_at
-from zrnn.network import drive
-from zrnn.workshop.errors import UserError
+from zrnn import simulate, trajectories
+from zrnn.dynamics import trained_network as dynamics
+from zrnn.dynamics.equilibria import equilibria_at
+from zrnn.errors import UserError
+from zrnn.taps import find_taps
 
 PLANE_CUES = np.linspace(-1.0, 0.2, 100)  # of the runs that span the plane, as the predecessor's
 PLANE_SECONDS = 0.5  # length of those runs
@@ -32,7 +31,7 @@ class Plane:
 
     def of(self, states: Array) -> Array:
         """Coordinates (..., 2) of states (..., N)."""
-        return geometry.project(states, self.mean, self.axes)
+        return trajectories.project(states, self.mean, self.axes)
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,8 @@ class Field:
 
 def states_of(model, cues, start: Tensor, seconds: float) -> Array:
     """Currents (B, T, N) of runs at constant cues (B,) from start (N,)."""
-    inputs = drive.constant_cues(cues, round(seconds / model.dt))
-    return drive.run(model, inputs, state=start.expand(len(cues), -1), keep_states=True).states
+    inputs = simulate.constant_cues(cues, round(seconds / model.dt))
+    return simulate.run(model, inputs, state=start.expand(len(cues), -1), keep_states=True).states
 
 
 def initial_condition(model, beat_cue: float, seed: int) -> tuple[Tensor, Array]:
@@ -65,15 +64,15 @@ def initial_condition(model, beat_cue: float, seed: int) -> tuple[Tensor, Array]
     Tap units are told at beat_cue. Raises UserError where the network does not beat there.
     """
     rng, n_half = np.random.default_rng(seed), round(TAP_SECONDS / 2 / model.dt)
-    inputs = drive.constant_cues([beat_cue], 2 * n_half)
-    run = drive.run(model, inputs, discard=n_half, keep_states=True)
+    inputs = simulate.constant_cues([beat_cue], 2 * n_half)
+    run = simulate.run(model, inputs, discard=n_half, keep_states=True)
     taps = find_taps(run.outputs[0], model.dt)
     if len(taps) < 2:
         raise UserError(
             f"the network does not beat at cue {beat_cue:g}, the middle one of its training, and "
             "so has no tap units to start from; train it for longer, or name another: --checkpoint"
         )
-    is_tap = geometry.tap_units(geometry.peak_phases(run.states[0], taps))
+    is_tap = trajectories.tap_units(trajectories.peak_phases(run.states[0], taps))
     start = rng.uniform(-1, 1, len(is_tap))
     start[is_tap] = rng.uniform(0, 1)
     return torch.as_tensor(start).to(model.w_hh), is_tap
@@ -82,7 +81,7 @@ def initial_condition(model, beat_cue: float, seed: int) -> tuple[Tensor, Array]
 def find_plane(model, start: Tensor) -> Plane:
     """The plane of runs at PLANE_CUES from start (N,)."""
     states = states_of(model, PLANE_CUES, start, PLANE_SECONDS)
-    return Plane(*geometry.fit_plane(states.reshape(-1, states.shape[-1])))
+    return Plane(*trajectories.fit_plane(states.reshape(-1, states.shape[-1])))
 
 
 def equilibria_in(plane: Plane, model, cues) -> dict[float, Array]:
@@ -108,11 +107,11 @@ def find_fields(
     steps = [round(seconds / model.dt) for seconds in times]
     path = plane.of(states_of(model, [cue], start, max(times))[0])
     centre = path[-1] if centre is None else centre
-    step, inputs = drive.stepper(model), torch.tensor([[0.0, cue]]).to(model.w_hh)
-    found = geometry.vector_field(
+    step, inputs = simulate.stepper(model), torch.tensor([[0.0, cue]]).to(model.w_hh)
+    found = trajectories.vector_field(
         lambda states: step(inputs.expand(len(states), 2), states)[1],
         start,
-        geometry.plane_grid(centre, span, grid),
+        trajectories.plane_grid(centre, span, grid),
         plane.mean,
         plane.axes,
         steps,
