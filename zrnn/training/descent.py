@@ -5,7 +5,7 @@
 under input noise and a recurrent noise that grows while the network learns, and with the period,
 noise ~ period^training.noise_exponent. A beat at 8 Hz has eight cycles in a second of silence, one
 at 2 Hz has two: at the same CV of its intervals the slow beat has strayed half as far by then, as a
-share of a cycle. More noise and more weight at slow tempos bring the CVs of all nearer to each other.
+share of a cycle. More noise and more weight at slow tempos bring their CVs nearer to each other.
 
 Shapes: B trials, T time steps.
 """

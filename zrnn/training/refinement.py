@@ -1,7 +1,7 @@
 """Refinement and calibration, the second and third part of the training: Newton's method on tempo.
 
-A cycle's period has an exact gradient (`zrnn.dynamics.limit_cycle`), there are a handful of tempos and
-some 250,000 weights: the smallest change of the weights that mends all of them at once is
+A cycle's period has an exact gradient (`zrnn.dynamics.limit_cycle`), there are a handful of tempos
+and some 250,000 weights: the smallest change of the weights that mends all of them at once is
 
     dw = -J' (J J' + lambda I)^-1 r,     J = dr / dw,   w = (W, W_in, b),
     r = [log(T_b / T*_b),  0.3 (max z_b - 1),  0.3 (min z_b - 0)]   for the cues b = 1 ... B.
