@@ -35,7 +35,7 @@ LOOKS = [
 class Measured:
     """One network. Errors are shares of the period, the worst whatever their sign.
 
-    range: lowest and highest cue of the beat; rows: of `evaluate.measure`; errors (K,) of the ITI
+    range: lowest and highest cue of the beat; rows: of `evaluate.period_statistics`; errors (K,) of the ITI
     at the cues (K,), NaN where there is no beat.
     """
 
@@ -45,7 +45,7 @@ class Measured:
     cv: float
     slope: float
     range: tuple[float, float]
-    rows: list[evaluate.Row]
+    rows: list[evaluate.PeriodStatistics]
     cues: list[float]
     errors: list[float]
 
@@ -67,18 +67,18 @@ def measure(path, config_path, device, flags):
     own, task, trained = config.cue_range, config.task, config.training.periods
     others = evaluate.untrained_periods(trained, config.check.untrained_periods)
     cues = np.linspace(*own.cues, own.n_cues)
-    n_steps = round((2 * evaluate.CLICK_SECONDS + KEEP_SECONDS + own.keep_seconds) / model.dt)
+    n_steps = round((2 * evaluate.DISCARD_SECONDS + KEEP_SECONDS + own.keep_seconds) / model.dt)
     with tqdm(total=n_steps, desc=path, unit="step") as bar:
         many = dict(runs=RUNS, others=others, keep_seconds=KEEP_SECONDS)
-        rows = evaluate.measure(model, trained, task, on_steps=bar.update, **many)
+        rows = evaluate.period_statistics(model, trained, task, on_steps=bar.update, **many)
         beats = evaluate.beats_at_cues(model, cues, task, own.keep_seconds, on_steps=bar.update)
     errors = [
         beat.mean_iti * cue / task.cue_constant - 1 if beat.ok else np.nan
         for cue, beat in zip(cues, beats, strict=True)
     ]
     clicked, unseen = (
-        evaluate.rows_of(rows, evaluate.CLICKS),
-        evaluate.rows_of(rows, evaluate.UNTRAINED),
+        evaluate.of_condition(rows, evaluate.CLICKS),
+        evaluate.of_condition(rows, evaluate.UNTRAINED),
     )
     middle = task.cue_constant * (1 / min(trained) + 1 / max(trained)) / 2
     return Measured(
@@ -115,7 +115,7 @@ def draw(measured):
     )
     for i, (own, look) in enumerate(zip(measured.values(), LOOKS * len(measured), strict=False)):
         left.plot(own.cues, 100 * np.array(own.errors), ms=3, lw=0.8, **look)
-        clicked = evaluate.rows_of(own.rows, evaluate.CLICKS)
+        clicked = evaluate.of_condition(own.rows, evaluate.CLICKS)
         periods, cvs = [row.period for row in clicked], [100 * row.cv for row in clicked]
         middle.plot(periods, cvs, ms=5, lw=1, **look)
         right.plot(own.range, [i, i], lw=3, **look)
@@ -139,7 +139,7 @@ def main(*networks, config_path=None, device="auto", **flags):
     print(table(measured))
     config, arrays = configuration.load(config_path, flags), {}
     for name, own in measured.items():
-        rows = evaluate.rows_of(own.rows, evaluate.CLICKS)
+        rows = evaluate.of_condition(own.rows, evaluate.CLICKS)
         arrays |= {f"{name} cue": own.cues, f"{name} error": own.errors}
         arrays |= {f"{name} {key}": [getattr(r, key) for r in rows] for key in ("period", "cv")}
     text = configuration.to_text(config, {own.checkpoint: name for name, own in measured.items()})

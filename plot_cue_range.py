@@ -58,7 +58,7 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     config, model, made_by = models.open_network(config_path, checkpoint, device, flags)
     own, task = config.cue_range, config.task
     cues = np.linspace(*own.cues, own.n_cues)
-    n_steps = round((evaluate.CLICK_SECONDS + own.keep_seconds) / model.dt)
+    n_steps = round((evaluate.DISCARD_SECONDS + own.keep_seconds) / model.dt)
     with tqdm(total=n_steps, desc=f"{len(cues)} cues", unit="step") as bar:
         beats = evaluate.beats_at_cues(model, cues, task, own.keep_seconds, on_steps=bar.update)
     figure = draw(cues, beats, config.training.periods, task.cue_constant)

@@ -12,11 +12,11 @@ cycle at cue 0.3. The three variables are x, y, z. reduced_model.json holds the 
 import numpy as np
 
 from zrnn import cli, configuration
+from zrnn.checkpoints import provenance
 from zrnn.dynamics import reduced_model
 from zrnn.dynamics.diagram import answers, listed, local_exponents
 from zrnn.dynamics.panels import draw_equilibria, draw_onset, draw_period, legend_of
 from zrnn.figures import plt, save_results
-from zrnn.provenance import provenance
 
 TIME = np.linspace(0, 0.5, 1000)  # [s] of the activity against time
 PERIOD_CUES = (0.19, 1.0)  # range of the period against the cue

@@ -1,114 +1,100 @@
-"""Train a network to keep a beat: saves best_model.pth, training_log.csv and plots/.
+"""Train a network: saves best_model.pth, training_log.csv and plots/.
 
-Three parts (docs/recipe.md): gradient descent at a coarse step, refinement down to the network's
-own step, calibration of its tempo under noise. Then the network is driven and judged.
+Three parts (docs/recipe.md): gradient descent with a long time step, refinement to the network's
+time step, calibration of the mean ITIs under noise. Then the network is driven and evaluated.
 
 --model_type NAME    ZemlianovaRNN or RNN, short for --model.type
 --config_path FILE   a configuration; keys it lacks come from config.yaml
                      (or a checkpoint, to repeat the run that made it)
---name NAME          everything of this run goes under runs/NAME/
+--name NAME          everything of this run goes to runs/NAME/
 --device NAME        auto, cpu or cuda
---resume             go on with the run that was stopped before it could save its network
+--resume             continue the run that was stopped before it saved its network; auto: if any
 --overwrite          replace an earlier network
 """
 
 import csv
-import dataclasses
 import io
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from models import build_model
-from zrnn import checkpoints, checks, cli, configuration, evaluate, figures, files, simulate, task
-from zrnn.devices import pick_device
+from zrnn import checkpoints, cli, configuration, evaluate, figures, files, simulate
+from zrnn import task as tasks
 from zrnn.errors import UserError
-from zrnn.provenance import provenance
-from zrnn.training import distributed
-from zrnn.training.descent import RunsAway
-from zrnn.training.recipe import Row, train
-from zrnn.training.refinement import LostBeat
-from zrnn.training.state import TrainingRun
-
-TIMED = 10  # updates after which the time of all is estimated
-LONG = 3600  # [s] an estimate beyond this comes with advice
+from zrnn.training import descent, distributed
+from zrnn.training.refinement import LostCycle, calibrate, refine
+from zrnn.training.state import Diverged, TrainingRun
 
 
-def starting_point(config_path, flags, name, resume, device):
-    """The configuration of a run and, with resume, the state in which it was stopped, else None."""
-    if str(config_path).endswith(".pth"):
-        path, content = checkpoints.read_checkpoint(config_path)
-        if not isinstance(content.get("config"), dict):
-            raise UserError(f"checkpoint {path}: does not say which configuration made it")
-        config_path = content["config"]
-    config = configuration.load(config_path, flags, name=name)
-    path = state_path(config)
-    if not resume:
-        return config, None
-    if not path.exists():
-        raise UserError(f"{path} is missing: no run to resume; start one without --resume")
-    saved = checkpoints.read_checkpoint(path)[1]
-    if "part" not in saved:
-        raise UserError(f"{path}: not the state of a stopped run; start one without --resume")
-    if saved["device"] != device.type:
-        raise UserError(f"device is {device.type}; allowed: {saved['device']}, as it was started")
-    wanted = configuration.load(config_path or saved["config"], flags, name=name)
-    started = configuration.load(saved["config"])
-    wrong = [
-        f"{key} is {new!r}; allowed: {old!r}, with which the run to resume was started"
-        for key, new, old in configuration.differences(wanted, started)
-    ]
-    if wrong:
-        raise UserError("\n".join(wrong))
-    return started, saved
+def train(run, config, ranks=(0, 1)):
+    """Train run.model from the part and the update where the run is. Raises UserError.
 
+    Yields a row of the log after each update of the descent and each measurement of the cycles:
+    part, number, dt [s], noise_scale (in units of sigma_rec), learning_rate and loss or, after the
+    descent, worst_error (of a period or mean ITI, as a fraction). After the descent only rank 0 of
+    several processes continues.
+    """
+    model, training, task = run.model, config.training, config.task
 
-def state_path(config):
-    """Where a run keeps the state to go on from."""
-    return Path(f"{config.training.save_path}.state")
+    def row(number, dt, noise_scale, rate=None, loss=None, worst_error=None):
+        return dict(part=run.part, number=number, dt=dt, noise_scale=noise_scale,
+                    learning_rate=rate, loss=loss, worst_error=worst_error)  # fmt: skip
 
+    # descent
+    while run.part == "descent" and not descent.is_finished(run.losses, training):
+        number = len(run.losses) + 1
+        rate, noise_scale = descent.schedule(number, training)
+        run.set_learning_rate(rate)
+        precision = descent.low_precision_matmul(training, len(model.w_hh))
+        with model.temporarily(dt=training.dt, noise_scale=noise_scale), precision:
+            trials = tasks.draw_trials(training, model.dt, task, run.generator)
+            trials = [values.to(model.w_hh.device) for values in trials]
+            loss = descent.update_weights(
+                model, run.optimizer, trials, run.noise, training, ranks
+            )  # the gradient is computed there
+        run.record_loss(loss)
+        yield row(number, training.dt, noise_scale, rate, loss)
+    if run.part == "descent":
+        run.part = "refinement"
+    if ranks[0] > 0:
+        return
 
-def check_room(config, resume, overwrite):
-    """Raises UserError unless the run fits the memory, can write where it will, and may."""
-    files.check_memory(
-        checks.training_bytes(config),
-        "smaller with training.batch_size, model.hidden_dim or check.noise_runs",
-    )
-    save_path, pictures = Path(config.training.save_path), Path(config.plotting.folder)
-    for path in (save_path, state_path(config), config.training.log_path, pictures / "Period.png"):
-        files.check_file(path)
-    if save_path.exists() and not (overwrite or resume):
-        raise UserError(
-            f"{save_path} is there already; replace it with --overwrite, or keep both with "
-            "--name NAME or another --training.save_path"
-        )
-    if state_path(config).exists() and not (overwrite or resume):
-        raise UserError(
-            f"{state_path(config)} is of a stopped run; go on with it with --resume, or start "
-            "anew with --overwrite"
-        )
+    # refinement
+    if run.part == "refinement" and training.refine:
+        model.dt = training.dt
+        for number, progress in enumerate(refine(model, training.periods, task, config.model.dt)):
+            yield row(number, progress.dt, 0.0, worst_error=progress.worst)
+    model.dt = config.model.dt
+
+    # calibration
+    if run.part != "done" and training.calibrate:
+        run.part = "calibration"
+        for number, progress in enumerate(calibrate(model, training.periods, task, run.noise)):
+            yield row(number, progress.dt, 1.0, worst_error=progress.worst)
+    run.part = "done"
 
 
 def run_training(run, config, ranks, device):
-    """Train to the end; log, show, save the state now and then, stop when a signal asks for it."""
+    """Train to the end; log, show progress, save the state at times, stop on a signal."""
     path, training = state_path(config), config.training
-    saved_at, saved_part, began = time.time(), None, time.time() - run.seconds
-    bar = tqdm(total=training.epochs, initial=len(run.losses), unit="update", disable=ranks[0] > 0)
+    saved_at, saved_part, began = time.monotonic(), None, time.monotonic() - run.seconds
+    bar = cli.progress_bar(training.epochs, unit="update", disable=ranks[0] > 0)
+    bar.update(len(run.losses))
     with files.held_signals() as signals:
         for row in train(run, config, ranks):
-            run.seconds = time.time() - began
-            run.log.append(dataclasses.asdict(row) | {"seconds": round(run.seconds, 3)})
-            show(bar, row, run, training.epochs)
-            alone = row.part != "descent"
-            stop = bool(signals) if alone else distributed.any_of(signals, device)
-            due = stop or time.time() - saved_at >= training.save_seconds
-            # a part after the descent is short, and begins anew
-            if ranks[0] == 0 and (saved_part != row.part or due and not alone):
+            run.seconds = time.monotonic() - began
+            run.log.append(row | {"seconds": round(run.seconds, 3)})
+            show(bar, row)
+            in_descent = row["part"] == "descent"
+            stop = distributed.any_of(signals, device) if in_descent else bool(signals)
+            due = stop or time.monotonic() - saved_at >= training.save_seconds
+            # a later part is short and starts from its beginning when it is resumed
+            if ranks[0] == 0 and (saved_part != row["part"] or due and in_descent):
                 run.save(path, configuration.plain(config), device.type)
-                saved_at, saved_part = time.time(), row.part
+                saved_at, saved_part = time.monotonic(), row["part"]
             if stop:
                 distributed.leave()
                 raise cli.Stopped(*signals[:1])
@@ -116,29 +102,72 @@ def run_training(run, config, ranks, device):
     distributed.leave()
 
 
-def plan_text(epochs: int, seconds: float) -> str:
-    """How long a descent of that many updates takes, and what to do where that is long."""
-    units = (1, "s"), (60, "minutes"), (3600, "hours"), (86400, "days")
-    size, unit = next(u for u in reversed(units) if seconds >= 2 * u[0] or u[0] == 1)
-    text = f"{epochs} updates planned, about {seconds / size:.0f} {unit}"
-    if seconds > LONG:
-        text += (
-            "; the recipe of config.yaml takes minutes (leave out --config_path), a smaller "
-            "network with --config_path configs/small.yaml seconds"
-        )
-    return text
-
-
-def show(bar, row: Row, run, epochs):
+def show(bar, row):
     """One row of the log, on the progress bar."""
-    if row.part == "descent":
-        bar.set_postfix(loss=f"{row.loss:.4f}", refresh=False)
+    if row["part"] == "descent":
+        bar.set_postfix(loss=f"{row['loss']:.4f}", refresh=False)
         bar.update()
-        if len(run.losses) == TIMED and not bar.disable:
-            bar.write(plan_text(epochs, run.seconds / TIMED * epochs))
     else:
-        error = f"{row.worst_error:.2%}"
-        bar.set_postfix_str(f"{row.part}: dt {1000 * row.dt:.3g} ms, worst ITI error {error}")
+        dt, error = 1000 * row["dt"], row["worst_error"]
+        bar.set_postfix_str(f"{row['part']}: dt {dt:.3g} ms, worst ITI error {error:.2%}", False)
+        bar.update(0)
+
+
+def state_path(config):
+    """Where a run saves the state to continue from."""
+    return Path(f"{config.training.save_path}.state")
+
+
+def starting_point(config_path, flags, name, resume, device):
+    """The configuration of a run, and the state in which it was stopped or None. UserError."""
+    if str(config_path).endswith(".pth"):
+        path, content = checkpoints.read_checkpoint(config_path)
+        if not isinstance(content.get("config"), dict):
+            raise UserError(f"checkpoint {path}: does not say which configuration made it")
+        config_path = configuration.without_places(content["config"])
+    config = configuration.load(config_path, flags, name=name)
+    path = state_path(config)
+    if resume not in (True, False, "auto"):
+        raise UserError(f"--resume is {resume!r}; allowed: nothing after it, or auto")
+    if not resume or (resume == "auto" and not path.exists()):
+        return config, None
+    if not path.exists():
+        raise UserError(f"{path} is missing: no run to resume; start one without --resume")
+    saved = checkpoints.read_checkpoint(path)[1]
+    if not {"part", "device", "config"} <= set(saved):
+        raise UserError(f"{path}: not the state of a stopped run; start one without --resume")
+    if saved["device"] != device.type:
+        raise UserError(f"device is {device.type}; allowed: {saved['device']}, as it was started")
+    before = configuration.without_places(saved["config"])
+    config = configuration.load(config_path or before, flags, name=name)
+    different = [
+        f"{key} is {new!r}; allowed: {old!r}, with which the run to resume was started"
+        for key, new, old in configuration.differences(config, configuration.load(before))
+        if key.startswith(configuration.TRAINED) and key not in configuration.PLACES
+    ]
+    if different:
+        raise UserError("\n".join(different))
+    return config, saved
+
+
+def check_places(config, resume, overwrite):
+    """Raises UserError unless the run can write its files and may replace what is there."""
+    save_path, pictures = Path(config.training.save_path), Path(config.plotting.folder)
+    for path in (save_path, state_path(config), config.training.log_path, pictures / "Period.png"):
+        files.check_file(path)
+    if save_path.exists() and not (overwrite or resume):
+        raise UserError(
+            f"{save_path} exists; replace it with --overwrite, or keep both with --name NAME or "
+            "another --training.save_path"
+        )
+    if state_path(config).exists() and not (overwrite or resume):
+        raise UserError(
+            f"{state_path(config)} is of a stopped run; continue it with --resume, or start again "
+            "with --overwrite"
+        )
+    log = Path(config.training.log_path)
+    if log.exists() and log.read_bytes()[:5] not in (b"", b"part,"):
+        raise UserError(f"{log} is not a log of train.py, and would be replaced")
 
 
 def draw_trial(inputs, target, output, dt, title):
@@ -157,41 +186,19 @@ def draw_trial(inputs, target, output, dt, title):
 
 
 def save_pictures(model, config, text):
-    """One picture a trained period: a trial of the task, with noise."""
+    """One picture of each trained period: a trial of the task, with noise."""
     training, folder = config.training, Path(config.plotting.folder)
     periods = torch.tensor(training.periods, dtype=torch.float64)
     onsets = torch.full((len(periods),), config.task.max_onset)
-    inputs, target = task.make_trials(
+    inputs, target = tasks.make_trials(
         periods, onsets, training.trial_seconds, training.click_seconds, model.dt, config.task
     )
     outputs = simulate.run(model, inputs, training.seed).outputs
+    digits = 3 if len({f"{p:.3f}" for p in training.periods}) == len(training.periods) else 12
     for period, *trial in zip(training.periods, inputs, target[..., 0], outputs, strict=True):
         figure = draw_trial(*trial, model.dt, f"Period {period:.4g} s")
-        name = f"Period_{period:.3f}_seconds.{config.plotting.format}"
-        if sum(f"{other:.3f}" == f"{period:.3f}" for other in training.periods) > 1:
-            name = f"Period_{period}_seconds.{config.plotting.format}"
+        name = f"Period_{period:.{digits}f}_seconds.{config.plotting.format}"
         figures.save_figure(figure, folder / name, text, dpi=100)
-
-
-def judge_network(model, config) -> evaluate.Verdict:
-    """Drive the network, simulate.keep_seconds in silence, and hold it against its bounds."""
-    check, trained = config.check, config.training.periods
-    others = evaluate.untrained_periods(trained, check.untrained_periods)
-    seconds = evaluate.CLICK_SECONDS + config.drive.keep_seconds
-    with tqdm(total=round(seconds / model.dt), desc="driving", unit="step") as bar:
-        rows = evaluate.measure(
-            model,
-            trained,
-            config.task,
-            runs=check.noise_runs,
-            others=others,
-            other_runs=check.untrained_runs,
-            keep_seconds=config.drive.keep_seconds,
-            seed=check.seed,
-            on_steps=bar.update,
-        )
-    findings = evaluate.judge(rows, check.max_error, check.max_untrained_error, check.max_cv)
-    return evaluate.Verdict(rows, findings)
 
 
 def save_log(path, log):
@@ -200,57 +207,64 @@ def save_log(path, log):
     writer = csv.DictWriter(text, [*log[0]], lineterminator="\n")
     writer.writeheader()
     writer.writerows(log)
-    with files.replacing(path) as part:
-        part.write_text(text.getvalue())
+    figures.save_text(path, text.getvalue())
 
 
 def finish(run, config, about):
-    """Save the network and the log; draw, drive and judge the network as the config says."""
+    """Save the network and the log; draw, drive and evaluate the network as configured."""
     model, save_path = run.model.eval(), config.training.save_path
-    about |= dict(updates=len(run.losses), training_seconds=run.seconds)
+    about |= dict(updates=len(run.losses), training_seconds=run.seconds, rollbacks=run.rollbacks)
     checkpoints.save_checkpoint(save_path, model, **about)
     save_log(config.training.log_path, run.log)
     print(f"trained in {run.seconds:.0f} s; saved {save_path}, {config.training.log_path}")
     if config.plotting.enable:
         save_pictures(model, config, configuration.to_text(config, about["made_by"]))
     if config.check.enable:
-        verdict = judge_network(model, config)
-        print(evaluate.table(verdict))
-        checkpoints.save_checkpoint(save_path, model, **about, behaviour=verdict.to_dict())
+        n_steps = round((config.drive.discard_seconds + config.drive.keep_seconds) / model.dt)
+        with cli.progress_bar(n_steps, "driving") as bar:
+            evaluation = evaluate.evaluate(model, config, on_steps=bar.update)
+        checkpoints.save_checkpoint(save_path, model, **about, evaluation=evaluation.to_dict())
+        print(evaluate.table(evaluation))
 
 
-def main(config_path=None, device="auto", resume=False, overwrite=False, name=None, **flags):
+def main(
+    config_path=None, device="auto", resume: bool | str = False, overwrite=False, name=None, **flags
+):
     # configuration
     ranks = distributed.join(device)
-    device = pick_device(device)
+    device = checkpoints.pick_device(device)
     config, saved = starting_point(config_path, flags, name, resume, device)
     training, save_path = config.training, Path(config.training.save_path)
-    check_room(config, resume, overwrite)
+    check_places(config, saved, overwrite)
     if ranks[0] == 0:
         print(configuration.changes_text(config))
-    made_by = provenance() | {"device": str(device), "threads": torch.get_num_threads()}
-    made_by["processes"] = ranks[1]
+    made_by = checkpoints.provenance() | {"device": str(device), "processes": ranks[1]}
+    made_by["threads"] = torch.get_num_threads()
     about = dict(config=configuration.plain(config), seed=training.seed, made_by=made_by)
 
-    # network
-    run = TrainingRun.begin(build_model, config, device)
+    # network; the noise has another seed than the weights and batches
+    generator = torch.Generator().manual_seed(training.seed)
+    noise_seed = int(torch.randint(2**62, (), generator=generator))
+    model = build_model(generator=generator, **dict(config.model)).to(device)
+    noise = torch.Generator(device).manual_seed(noise_seed)
+    run = TrainingRun(model, generator, noise, training.adam_beta2)
     if saved:
         run.restore(saved)
 
-    # training, network, log, pictures, verdict
+    # training, network, log, pictures, evaluation
     with ExitStack() as claims:
         for path in (save_path, training.log_path) if ranks[0] == 0 else ():
             claims.enter_context(files.claimed(path))
-        with cli.if_stopped(f"go on with --resume --training.save_path {save_path}"):
+        with cli.if_stopped(f"continue with --resume --training.save_path {save_path}"):
             try:
                 run_training(run, config, ranks, device)
-            except (LostBeat, RunsAway) as failed:
-                state_path(config).unlink(missing_ok=True)  # to go on would come to the same
-                if isinstance(failed, RunsAway):
+            except (LostCycle, Diverged) as failed:
+                state_path(config).unlink(missing_ok=True)  # a resumed run would fail again
+                if isinstance(failed, Diverged):
                     raise
                 unfinished = save_path.with_suffix(".unfinished.pth")
-                run.model.arguments["dt"] = about["config"]["model"]["dt"] = run.model.dt
-                checkpoints.save_checkpoint(unfinished, run.model, **about)
+                about["config"]["model"]["dt"] = model.dt
+                checkpoints.save_checkpoint(unfinished, model, **about)
                 raise UserError(
                     f"{failed}; more --training.epochs or another --training.seed may help; the "
                     f"network so far: {unfinished}"

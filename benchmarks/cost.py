@@ -20,9 +20,9 @@ import numpy as np
 import torch
 
 from zrnn import cli, figures
+from zrnn.checkpoints import provenance
 from zrnn.figures import plt
 from zrnn.files import replacing
-from zrnn.provenance import provenance
 
 BASE = {"hidden": 500, "steps": 200, "batch": 14}
 SIZES = {

@@ -23,8 +23,8 @@ sys.path.insert(0, str(HOME))
 
 from experiments.tables import markdown
 from zrnn import cli, configuration
+from zrnn.checkpoints import provenance
 from zrnn.errors import UserError
-from zrnn.provenance import provenance
 
 CONFIG = configuration.load()
 N_STEPS = round(CONFIG.training.trial_seconds / CONFIG.training.dt)  # of the descent's trials

@@ -22,8 +22,8 @@ import side_by_side
 
 from experiments import tables
 from zrnn import cli
+from zrnn.checkpoints import HOME
 from zrnn.errors import UserError
-from zrnn.provenance import HOME
 
 DESCENT_ALONE = {"training.refine": False, "training.calibrate": False}
 EPOCHS_AT_1_MS = 240  # take about as long as the recipe as a whole

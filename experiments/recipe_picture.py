@@ -19,11 +19,12 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from zrnn.training.recipe import train
+
 import models
 from zrnn import cli, configuration, evaluate, figures
+from zrnn.checkpoints import provenance
 from zrnn.figures import plt
-from zrnn.provenance import provenance
-from zrnn.training.recipe import train
 from zrnn.training.state import TrainingRun
 
 N_CUES, BEYOND = 24, 0.04  # over the trained range and, of the period, beyond both its ends
@@ -91,7 +92,7 @@ def main(config_path=None, folder="recipe_plotting", **flags):
     kept = snapshots(config)
     found = {}
     for dt in (config.training.dt, config.model.dt):
-        with kept["descent"].at(dt=dt):
+        with kept["descent"].temporarily(dt=dt):
             errors = measure(kept["descent"], cues, task)
         found[f"descent, at {1000 * dt:g} ms"] = errors
     found |= {part: measure(kept[part], cues, task) for part in FINE}

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from zrnn import cli
-from zrnn.provenance import HOME
+from zrnn.checkpoints import HOME
 
 LOOK_EVERY = 0.2  # [s] between two looks at whether one has ended
 TRAIN = HOME / "train.py"

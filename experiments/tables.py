@@ -12,7 +12,7 @@ from scipy import stats
 from zrnn import configuration, evaluate
 from zrnn.checkpoints import read_checkpoint
 from zrnn.errors import UserError
-from zrnn.evaluate import Verdict
+from zrnn.evaluate import Evaluation
 
 # Mean ITIs [s] of the predecessor, read from the trained points of its published figure (right
 # panel of PCA_and_model_activity_stats.png); a pixel is 2 ms, so each is good to about 1 ms.
@@ -32,17 +32,17 @@ class Network:
     """A judged network: a short name, its verdict, and what its training took, {part: [s]}."""
 
     name: str
-    verdict: Verdict
+    evaluation: Evaluation
     seconds: dict[str, float]
 
 
 def read_network(path) -> Network:
     """The verdict kept in a checkpoint, and the log beside it if there is one. Raises UserError."""
     path, content = read_checkpoint(path, configuration.load().model)
-    if "behaviour" not in content:
+    if "evaluation" not in content:
         raise UserError(f"checkpoint {path}: no verdict; train it with check.enable true")
     try:
-        verdict = Verdict.from_dict(content["behaviour"])
+        verdict = Evaluation.from_dict(content["evaluation"])
     except (KeyError, TypeError):
         raise UserError(f"checkpoint {path}: its verdict is of an older version") from None
     log = path.with_suffix(".csv")
@@ -101,7 +101,7 @@ def tempo_table(networks: Sequence[Network]) -> str:
             "beats adrift at the end",
         ],
     ]
-    every = [row for network in networks for row in network.verdict.rows]
+    every = [row for network in networks for row in network.evaluation.statistics]
     for period in sorted({row.period for row in every if row.condition == evaluate.CLICKS})[::-1]:
         own, alone = (
             [row for row in every if row.period == period and row.condition == condition]
@@ -117,7 +117,7 @@ def tempo_table(networks: Sequence[Network]) -> str:
                 worst_of([row.error for row in alone]),
                 spread([100 * row.cv for row in own], " %"),
                 worst_of([row.cv for row in own]).lstrip("+"),
-                spread([row.adrift for row in own], sign="+"),
+                spread([row.drift for row in own], sign="+"),
             ]
         )
     return markdown(rows)
@@ -125,15 +125,15 @@ def tempo_table(networks: Sequence[Network]) -> str:
 
 def findings_table(networks: Sequence[Network]) -> str:
     """A row a network: every measure, and what the training took; a miss is bold."""
-    findings = [network.verdict.findings for network in networks]
+    findings = [network.evaluation.criteria for network in networks]
     parts = list(dict.fromkeys(part for network in networks for part in network.seconds))
     rows = [
         ["", *(f.measure for f in findings[0]), *(f"time: {part}" for part in parts)],
-        ["to reach", *(f.bound for f in findings[0]), *("" for _ in parts)],
+        ["to reach", *(f.target for f in findings[0]), *("" for _ in parts)],
     ]
     for network, own in zip(networks, findings, strict=True):
         took = [network.seconds.get(part) for part in parts]
-        cells = [f.reached if f.met else f"**{f.reached}**" for f in own]
+        cells = [f.value if f.met else f"**{f.value}**" for f in own]
         rows.append([network.name, *cells, *("" if s is None else f"{s:.0f} s" for s in took)])
     return markdown(rows)
 
@@ -156,7 +156,7 @@ def variants_table(networks: dict[str, Network | str]) -> str:
             rows.append([name, network, *[""] * (len(rows[0]) - 2)])
             continue
         clicked, others = (
-            evaluate.rows_of(network.verdict.rows, condition)
+            evaluate.of_condition(network.evaluation.statistics, condition)
             for condition in (evaluate.CLICKS, evaluate.UNTRAINED)
         )
         slope = evaluate.weber_slope(clicked)
@@ -178,7 +178,7 @@ def weber_text(networks: Sequence[Network]) -> str:
     """Slope of log SD against log mean ITI over the networks, with Student's 95 % interval."""
     slopes = np.array(
         [
-            evaluate.weber_slope(evaluate.rows_of(network.verdict.rows, evaluate.CLICKS))
+            evaluate.weber_slope(evaluate.of_condition(network.evaluation.statistics, evaluate.CLICKS))
             for network in networks
         ]
     )
@@ -194,7 +194,7 @@ def weber_text(networks: Sequence[Network]) -> str:
 
 def report(networks: Sequence[Network]) -> str:
     """All tables; those over networks where there are several."""
-    met = sum(network.verdict.met for network in networks)
+    met = sum(network.evaluation.met for network in networks)
     parts = [f"{met} of {len(networks)} networks meet every bound", findings_table(networks)]
     if len(networks) > 1:
         parts[1:1] = [tempo_table(networks), weber_text(networks)]

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from zrnn.recurrence import Noise
 
 import models
 from zrnn import checkpoints, simulate
 from zrnn.errors import UserError
-from zrnn.recurrence import Noise
 
 SIZES = dict(input_dim=2, hidden_dim=20, output_dim=1, dt=0.002, tau=0.01, excit_percent=0.8)
 KINDS = ["ZemlianovaRNN", "RNN"]
@@ -132,7 +132,7 @@ def test_noise_has_its_size_and_its_seed():
     expected = 0.01 * np.sqrt(2 * 0.2 / (1 - 0.8**2))
     assert run.states[:, 100:].std() == pytest.approx(expected, rel=0.01)
     np.testing.assert_array_equal(run.states, simulate.run(model, u, 7, keep_states=True).states)
-    with model.at(noise_scale=2.0):
+    with model.temporarily(noise_scale=2.0):
         twice = simulate.run(model, u, 7, keep_states=True).states
     np.testing.assert_allclose(twice, 2 * run.states)
     assert not simulate.run(model, u, keep_states=True).states.any()
@@ -159,9 +159,9 @@ def test_shares_of_a_batch_get_the_noise_of_the_whole(mirrored):
 
 def test_at_is_for_a_while():
     model = make("ZemlianovaRNN")
-    with model.at(dt=0.01, noise_scale=3.0):
+    with model.temporarily(dt=0.01, noise_scale=3.0):
         assert (model.alpha, model.sigma_rec) == (1.0, 0.03)
-    with pytest.raises(KeyError), model.at(noise_scale=0):
+    with pytest.raises(KeyError), model.temporarily(noise_scale=0):
         assert model.sigma_rec == 0
         raise KeyError
     assert (model.dt, model.sigma_rec) == (0.002, 0.01)

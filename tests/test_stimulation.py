@@ -147,7 +147,7 @@ def test_all_measures_and_figures(oscillator, monkeypatch, tmp_path):
     monkeypatch.setattr(perturbed, "HEIGHTS", np.array([1.0, 2.0]))
     monkeypatch.setattr(adaptive_cue, "N_CLICKS", 5)
     periods = [0.25, 0.2, 0.166]  # which only name the cues: this network is faster
-    with oscillator.at(dt=0.001):
+    with oscillator.temporarily(dt=0.001):
         numbers, arrays = report.measure(oscillator, periods, TASK, 2, 0.3, 0, lambda text: None)
     assert set(numbers) == {
         "asynchrony_ms",

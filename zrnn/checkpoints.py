@@ -1,23 +1,59 @@
-"""Checkpoints: files that describe the network they hold. Nothing in them is ever executed."""
+"""Checkpoints: files that describe the network they hold and what made it. Nothing is executed."""
 
 import hashlib
 import io
 import os
+import platform
+import subprocess
 import warnings
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
-from zrnn import files
 from zrnn.errors import UserError
+from zrnn.files import replacing
 
-SHIPPED = Path(__file__).parents[1] / "pretrained" / "ZemlianovaRNN_seed0.pth"
+HOME = Path(__file__).parents[1]
+SHIPPED = HOME / "pretrained" / "ZemlianovaRNN_seed0.pth"
 MAKE_ONE = "make one with python train.py"
-PREDECESSORS_RNN = {"i2h.weight", "h2h.weight", "h2o.weight"}
+ORIGINAL_RNN = {"i2h.weight", "h2h.weight", "h2o.weight"}  # of the original code's vanilla RNN
+PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "matplotlib")
+
+
+def pick_device(name: str) -> torch.device:
+    """The torch device of that name; "auto" is CUDA if there is any, else the CPU. UserError."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError, TypeError):
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise UserError(f"device is {name!r}; allowed here: auto or cpu or a CUDA device")
+    return device
+
+
+@cache
+def provenance() -> dict[str, str]:
+    """What runs: versions, commit, and whether the files are as committed."""
+
+    def git(*words):
+        command = ["git", "-C", str(HOME), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    about = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+    try:
+        changed = git("status", "--porcelain", "-uno")
+        commit = f"{git('rev-parse', 'HEAD')}, {'with changes' if changed else 'as committed'}"
+    except (OSError, subprocess.CalledProcessError):
+        commit = "not in a git repository"
+    return about | {"commit": commit}
 
 
 def save_checkpoint(path, model, **about) -> None:
-    """Write a checkpoint: the network's type, arguments and weights, and what `about` says."""
+    """Write a checkpoint: the network's type, arguments and weights, and `about`."""
     content = {
         "model_type": type(model).__name__,
         "arguments": model.arguments,
@@ -26,42 +62,51 @@ def save_checkpoint(path, model, **about) -> None:
     }
     data = io.BytesIO()
     torch.save(content, data)
-    with files.replacing(path) as part:
+    with replacing(path) as part:
         part.write_bytes(data.getbuffer())
 
 
 def find_checkpoint(checkpoint, save_path) -> Path:
-    """The file that `--checkpoint` means: a path, "shipped", or what was trained, else shipped."""
+    """The file that `--checkpoint` names: a path, "shipped" or "original".
+
+    None: the network at save_path if there is one, else the shipped one.
+    """
     if checkpoint is None:
         checkpoint = save_path if Path(save_path).exists() else "shipped"
-    if not isinstance(checkpoint, str | Path):
-        raise UserError(f"checkpoint is {checkpoint!r}; allowed: a file, or shipped")
     return SHIPPED if checkpoint == "shipped" else Path(checkpoint)
 
 
 def read_checkpoint(path, model_section=None) -> tuple[Path, dict]:
     """A checkpoint's path from here, and content: model_type, arguments, state_dict, sha256, more.
 
-    model_section: type and arguments for a bare state dict, the predecessor's format, which does
-    not say them. Raises UserError.
+    model_section: type and arguments for a state dict alone, the original code's format, which
+    does not say them. Raises UserError.
     """
     try:
         data = Path(path).read_bytes()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the error below says it in one line
             content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"checkpoint {path}: cannot be read ({reason}); {MAKE_ONE}") from None
     except Exception as error:  # a damaged file can fail anywhere inside the unpickler
         reason = (str(error).strip() or "empty file").splitlines()[0]
+        if "weights_only" in str(error) or "Weights only" in str(error):
+            reason = "it holds Python objects; save model.state_dict() instead of the model"
         raise UserError(f"checkpoint {path}: cannot be read ({reason}); {MAKE_ONE}") from None
-    if isinstance(content, dict) and PREDECESSORS_RNN & set(content):
+    if isinstance(content, dict) and ORIGINAL_RNN & set(content):
         raise UserError(
-            f"checkpoint {path}: the predecessor's vanilla RNN, which has no leak, does not run "
+            f"checkpoint {path}: the original code's vanilla RNN, which has no leak, does not run "
             "here; train one with python train.py --model_type RNN"
         )
     if isinstance(content, dict) and "w_hh" in content:
         content = {"state_dict": content}
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
-        raise UserError(f"checkpoint {path}: neither a checkpoint nor a state dict; {MAKE_ONE}")
+        names = ", ".join(map(str, content))[:80] if isinstance(content, dict) else "none"
+        raise UserError(
+            f"checkpoint {path}: neither a checkpoint nor a state dict (keys: {names}); {MAKE_ONE}"
+        )
     if "model_type" not in content and model_section is not None:
         arguments = dict(model_section)
         content |= {"model_type": arguments.pop("type"), "arguments": arguments}
@@ -73,17 +118,17 @@ def read_checkpoint(path, model_section=None) -> tuple[Path, dict]:
     return Path(os.path.relpath(path)), content
 
 
-def check_weights(weights: dict, wanted: dict) -> dict:
-    """The weights, as a state dict of the shapes `wanted`. UserError names what does not fit."""
+def check_weights(weights: dict, target: dict) -> dict:
+    """The weights, as a state dict of the shapes of `target`. UserError names what does not fit."""
     weights = {name: value for name, value in weights.items() if name != "b_ih"}  # never used
-    wrong = [f"{name!s} is not known" for name in sorted(set(weights) - set(wanted), key=str)]
-    for name, parameter in wanted.items():
+    wrong = [f"{name!s} is not known" for name in sorted(set(weights) - set(target), key=str)]
+    for name, parameter in target.items():
         value, shape = weights.get(name), tuple(parameter.shape)
         if name not in weights:
             wrong.append(f"{name} is missing")
         elif not torch.is_tensor(value) or value.layout != torch.strided:
             wrong.append(f"{name} is no dense tensor")
-        elif value.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        elif not value.is_floating_point() or value.dtype.itemsize < 2:
             wrong.append(f"{name} is of {value.dtype}, allowed: floating point")
         elif tuple(value.shape) != shape:
             wrong.append(f"{name} is {tuple(value.shape)}, allowed: {shape}")

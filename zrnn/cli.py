@@ -9,24 +9,26 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import fire
+from fire.decorators import SetParseFn
+from tqdm import tqdm
 
-from zrnn import checks, configuration
+from zrnn import configuration
 from zrnn.errors import UserError
 from zrnn.files import SIGNALS
 from zrnn.schema import SECTIONS
 
-# the sections that belong to a script whose name does not say it
-OWN_SECTIONS = {
+# sections that belong to a script although its name does not say so
+SCRIPT_SECTIONS = {
     "train": ("model", "task", "training", "check", "plotting"),
     "drive_model_and_save_outputs": ("drive", "plotting"),
 }
-STARTS_ANEW = "the same command starts anew; what was there before is as it was"
+WAYS_ON = "the same command starts again; earlier results are as they were"
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal, by its number, has stopped the run; how_to_go_on: words for the user."""
+    """A signal has stopped the run; advice: how to continue, for the user."""
 
-    how_to_go_on = None
+    advice = None
 
     def __init__(self, number=signal.SIGINT):
         super().__init__()
@@ -34,54 +36,67 @@ class Stopped(KeyboardInterrupt):
 
 
 @contextmanager
-def if_stopped(how_to_go_on: str):
-    """A signal that stops the run within the block says so."""
+def if_stopped(advice: str):
+    """A signal that stops the run within the block gives this advice."""
     try:
         yield
     except Stopped as stopped:
-        stopped.how_to_go_on = stopped.how_to_go_on or how_to_go_on
+        stopped.advice = stopped.advice or advice
         raise
 
 
 def run(main) -> None:
-    """Run a script's main() under Fire, with the flags given on the command line.
+    """Run a script's main() with the flags given on the command line.
 
-    Flags that main() names are checked against its annotations (bool, int, str) or, without, its
-    defaults; it gets the others, keys of the configuration, as **flags. A mistake of the user is
-    told in one line, exit code 2; a signal says how to go on, exit code 128 + its number.
+    Flags that main() names get the type of its annotation or default (bool, int or str); all others
+    are keys of the configuration and go to **flags as text. A user's mistake is told in one line,
+    exit code 2; a signal says how to continue, exit code 128 + its number.
     """
     parameters = inspect.signature(main, eval_str=True).parameters
     takes_words = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
 
-    def started(*words, **flags):
+    @SetParseFn(str)  # values as typed: Fire would read net#1.pth as net, and 0x10 as 16
+    def start(*words, **flags):
         if {"help", "h"} & set(flags):
             print(_help(Path(sys.argv[0]), flags.get("help", flags.get("h"))))
         elif words and not takes_words:
-            raise UserError(f"command line: {str(words[0])!r} belongs to no flag; see --help")
+            raise UserError(f"command line: {words[0]!r} belongs to no flag; see --help")
         else:
-            main(*map(str, words), **_checked(flags, parameters))
+            main(*words, **_typed(flags, parameters))
         if sys.stdout is not None:  # closed by >&-
             sys.stdout.flush()
 
     for number in SIGNALS:
-        if signal.getsignal(number) != signal.SIG_IGN:  # by nohup, or a shell's &
+        if signal.getsignal(number) != signal.SIG_IGN:  # by nohup, or by a shell's &
             signal.signal(number, _stop)
+    if matplotlib := sys.modules.get("matplotlib"):
+        matplotlib.rcdefaults()  # figures do not depend on a user's settings
+        matplotlib.use("Agg")
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # where the terminal cannot show a character
     try:
-        if stray := {"-", "--"} & set(sys.argv[1:]):  # which Fire understands in its own way
+        if stray := {"-", "--"} & set(sys.argv[1:]):  # these mean something else to Fire
             raise UserError(f"command line: {min(stray)} belongs to no flag; see --help")
-        fire.Fire(started)
+        fire.Fire(start)
     except (UserError, RecursionError) as error:
         _end(f"error: {error}", 2)
     except Stopped as stopped:
-        _end(f"stopped; {stopped.how_to_go_on or STARTS_ANEW}", 128 + stopped.number)
+        _end(f"stopped; {stopped.advice or WAYS_ON}", 128 + stopped.number)
     except (MemoryError, RuntimeError) as error:  # PyTorch has no MemoryError of its own
         words = ("out of memory", "allocate memory")
         if not isinstance(error, MemoryError) and not any(w in str(error) for w in words):
             raise
-        _end("error: out of memory; ask for less, or use a machine with more", 2)
-    except BrokenPipeError:  # the reader, head for example, has seen enough
+        _end("error: out of memory; reduce batch_size, hidden_dim or runs", 2)
+    except BrokenPipeError:  # the reader, for example head, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + 13)
+
+
+def progress_bar(total: int, desc=None, unit="step", **options) -> tqdm:
+    """A progress bar; where standard error is no terminal, printed after every tenth only."""
+    if not sys.stderr.isatty():
+        options |= {"miniters": max(total // 10, 1), "mininterval": 0, "maxinterval": float("inf")}
+    return tqdm(total=total, desc=desc, unit=unit, **options)
 
 
 def _stop(number, frame):
@@ -89,63 +104,59 @@ def _stop(number, frame):
 
 
 def _end(line, code):
-    """Say the line, below whatever progress bars there are, and leave."""
-    tqdm = sys.modules.get("tqdm")
-    for bar in list(getattr(tqdm and tqdm.tqdm, "_instances", ())):
-        with suppress(Exception):  # one that was being made
+    """Print the line below any progress bars, and exit."""
+    for bar in list(getattr(tqdm, "_instances", ())):
+        with suppress(Exception):  # the bar may be incomplete
             bar.close()
-    with suppress(OSError, ValueError):  # nobody reads it any more
-        sys.stdout.flush()  # so that what went wrong comes last, also in a file
+    with suppress(OSError, ValueError):  # standard output may be closed
+        sys.stdout.flush()
     print(line, file=sys.stderr)
     sys.exit(code)
 
 
-def _checked(flags, parameters):
-    """The flags, of which those that main() names hold what it says. Raises UserError."""
+def _typed(flags, parameters):
+    """The flags, those that main() names with its types. Raises UserError."""
+    kinds = {
+        name: type(p.default) if p.annotation is p.empty else p.annotation
+        for name, p in parameters.items()
+        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    }
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    named = [
-        n for n, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-    ]
-    result, wrong = {}, []
+    typed, wrong = {}, []
     for name, value in flags.items():
-        if name in named:
-            kind = parameters[name].annotation
-            kind = type(parameters[name].default) if kind is inspect.Parameter.empty else kind
+        if name in kinds:
+            kind = kinds[name] if kinds[name] in (bool, int, bool | str) else str
+            values = {"true": True, "false": False}
+            allowed = {bool: "true or false", int: "a whole number", str: "one word after it"}
             try:
-                result[name] = _converted(value, kind)
-            except ValueError as error:
-                wrong.append(f"--{name} is {value!r}; allowed: {error}")
+                if kind == bool | str:
+                    typed[name] = values.get(value.lower(), value)
+                    continue
+                typed[name] = values[value.lower()] if kind is bool else kind(value)
+                if kind is str and value in ("True", "False"):
+                    raise ValueError
+            except (KeyError, ValueError):
+                wrong.append(f"--{name} is {value!r}; allowed: {allowed[kind]}")
         elif open_ended and ("." in name or name in ("model_type", "name")):
-            result[name] = value
+            typed[name] = value
         else:
-            near = checks.suggestion(name, named)
+            near = configuration.suggestion(name, list(kinds))
             wrong.append(f"command line: unknown flag --{name}{near}; see --help")
     if wrong:
         raise UserError("\n".join(wrong))
-    return result
-
-
-def _converted(value, kind):
-    """What Fire made of a flag, as main() wants it. The ValueError says what is allowed."""
-    if kind is bool:
-        if str(value).lower() not in ("true", "false"):
-            raise ValueError("true or false")
-        return str(value).lower() == "true"
-    if kind is int:
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError("a whole number")
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):  # a file called 2024
-        return str(value)
-    if not isinstance(value, str | None):
-        raise ValueError("one word after it")
-    return value
+    return typed
 
 
 def _help(script, which):
-    """The script's docstring, read from its file, for python -OO strips it; and its own keys."""
+    """The script's docstring, from its file since python -OO removes it, and its keys."""
     about = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or script.name
-    own = OWN_SECTIONS.get(script.stem, (script.stem.removeprefix("plot_"),))
-    own = list(SECTIONS) if which == "all" else [name for name in own if name in SECTIONS]
-    text = configuration.help_text(about, own)
-    return text if which == "all" else f"{text}\n\n--help all lists the keys of all sections."
+    names = SCRIPT_SECTIONS.get(script.stem, (script.stem.removeprefix("plot_"),))
+    names = SECTIONS if which == "all" else [name for name in names if name in SECTIONS]
+    lines = [about.strip(), ""]
+    for section in names:
+        for name, field in SECTIONS[section].model_fields.items():
+            flag = f"  --{section}.{name} {configuration.value_text(field.default)}"
+            lines.append(f"{flag:38}  {field.description}")
+    if which != "all":
+        lines += ["", "--help all lists the keys of all sections."]
+    return "\n".join(lines)

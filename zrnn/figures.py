@@ -1,34 +1,17 @@
-"""What all figures share: no screen, colours, labels of tempos, and how they are saved.
-
-The only place that imports matplotlib first, and so chooses its backend.
-"""
+"""What all figures share: colours, labels of tempos, and how results are saved."""
 
 import json
 import logging
 from pathlib import Path
 
-logging.getLogger("matplotlib").setLevel(logging.ERROR)  # no word about a home without its cache
-
-import matplotlib  # noqa: E402
-
-matplotlib.use("Agg")
+logging.getLogger("matplotlib").setLevel(logging.ERROR)  # no message about a missing cache folder
 
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 
-from zrnn.files import replacing  # noqa: E402
+from zrnn.files import claimed, replacing  # noqa: E402
 
-__all__ = [
-    "E_COLOUR",
-    "I_COLOUR",
-    "label_of",
-    "period_colours",
-    "plt",
-    "save_figure",
-    "save_results",
-]
-
-E_COLOUR, I_COLOUR = "#B2182B", "#2166AC"  # red and blue, also told apart by the colour-blind
+E_COLOUR, I_COLOUR = "#B2182B", "#2166AC"  # red and blue that colour-blind readers can tell apart
 
 
 def period_colours(periods) -> dict:
@@ -56,26 +39,32 @@ def save_figure(figure, path, text: str, dpi: int = 110) -> None:
 
 
 def save_results(folder, text: str, figures: dict, suffix: str, arrays=None, numbers=None) -> None:
-    """Save what a script found in its folder, each file whole, and print the folder.
+    """Save what a script found in its folder, each file complete, and print the folder.
 
     figures: {name: figure}, as NAME.suffix; arrays: {name: {key: array}}, as NAME.npz; numbers:
-    {name: anything JSON holds}, as NAME.json; text, the configuration and what made it: in every
-    figure and as config.yaml. Raises UserError.
+    {name: anything JSON holds}, as NAME.json; text: the configuration and what made the results,
+    kept in every figure and as made_by.yaml. Raises UserError.
     """
     folder = Path(folder)
-    for name, figure in figures.items():
-        save_figure(figure, folder / f"{name}.{suffix}", text)
-    for name, content in (arrays or {}).items():
-        with replacing(folder / f"{name}.npz") as part:
-            np.savez_compressed(part, **content)
-    for name, content in (numbers or {}).items():
-        with replacing(folder / f"{name}.json") as part:
-            part.write_text(json.dumps(content, indent=1, default=_plain) + "\n", encoding="utf-8")
-    with replacing(folder / "config.yaml") as part:
-        part.write_text(text, encoding="utf-8")
+    with claimed(folder):
+        for name, figure in figures.items():
+            save_figure(figure, folder / f"{name}.{suffix}", text)
+        for name, content in (arrays or {}).items():
+            with replacing(folder / f"{name}.npz") as part, open(part, "wb") as file:
+                np.savez_compressed(file, **content)
+        for name, content in (numbers or {}).items():
+            line = json.dumps(content, indent=1, default=_plain) + "\n"
+            save_text(folder / f"{name}.json", line)
+        save_text(folder / "made_by.yaml", text)
     print(f"saved in {folder}/")
 
 
+def save_text(path, text: str) -> None:
+    """Save a text file. Raises UserError."""
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
 def _plain(value):
-    """What JSON does not know: arrays and NumPy's numbers as Python's, anything else as text."""
+    """Arrays and NumPy's numbers as lists and numbers of Python, anything else as text."""
     return value.tolist() if hasattr(value, "tolist") else str(value)

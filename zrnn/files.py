@@ -1,19 +1,13 @@
-"""Files that are whole or not there at all.
+"""Files that are complete or not there at all.
 
-Everything a script saves goes through here: written beside its place, synced, renamed. Whatever
-stands in the way raises UserError. Only regular files and folders are ever replaced.
+Every result is written beside its place, synced and renamed. Only regular files are replaced.
 """
 
+import json
 import os
-import platform
-import re
-import secrets
 import shutil
 import signal
-import stat
 import tempfile
-import time
-import zlib
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -21,91 +15,67 @@ import filelock
 
 from zrnn.errors import UserError
 
-MAX_NAME = 200  # bytes of a file's name: most systems allow 255, and parts are named longer
-DAY = 24 * 3600  # [s] a part of another machine that is older than this belongs to no run
-# those that stop a run; Windows has no SIGHUP
-SIGNALS = [getattr(signal, s) for s in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, s)]
-_HERE = f"{zlib.crc32(platform.node().encode()) & 0xFFFF:04x}"  # this machine; disks are shared
-_PART = re.compile(r"\.part-([0-9a-f]{4})-(\d+)-[0-9a-f]{8}-.*", re.DOTALL)
+# signals that stop a run; SIGUSR1 is what batch systems send before a time limit
+SIGNALS = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+    if hasattr(signal, name)  # not all of them exist on Windows
+]
 
 
-@contextmanager
-def _user_errors(path):
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"{_shown(path)}: cannot be written ({reason})") from None
-
-
-def _shown(path):
+def shown(path) -> str:
+    """A path in an error message, on one line."""
     text = str(path)
     return text if text.isprintable() and len(text) < 200 else repr(text[:100] + "...")
 
 
-def _sync(path):
-    if os.name == "nt" and path.is_dir():  # Windows syncs no folders
-        return
-    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+@contextmanager
+def user_errors(path):
+    """Turn an operating system's error into a UserError that names the path."""
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"{shown(path)}: cannot be written ({reason})") from None
 
 
-def _place(path, folder=False) -> Path:
+def _sync(path) -> None:
+    """Write a file's or a folder's data to disk, on file systems that can."""
+    with suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _place(path) -> Path:
     """Where `path` lies, symbolic links followed. UserError unless a file may be put there."""
-    kind = "a folder" if folder else "a regular file"
     try:
         place = Path(os.path.realpath(path))
-        mode = os.stat(place).st_mode
-    except FileNotFoundError:
-        mode = None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{_shown(path)}: cannot be written ({reason})") from None
-    if len(os.fsencode(place.name)) > MAX_NAME:
-        raise UserError(f"{_shown(path)}: name too long; allowed: at most {MAX_NAME} bytes")
-    right = stat.S_ISDIR if folder else stat.S_ISREG
-    if not place.name or (mode is not None and not right(mode)):
-        raise UserError(f"{_shown(path)}: cannot be replaced; allowed: {kind}, new or old")
+        wrong = place.exists() and not place.is_file()
+    except (OSError, ValueError) as error:  # too long, or no path at all
+        raise UserError(f"{shown(path)}: cannot be written ({error})") from None
+    if wrong or not place.name:
+        raise UserError(f"{shown(path)}: cannot be replaced; allowed: a regular file")
     return place
-
-
-def _part_of(place) -> Path:
-    """A name beside `place` that no other run has; those of runs that died are cleared away."""
-    for old in place.parent.glob(".part-*"):
-        if (found := _PART.fullmatch(old.name)) and not _in_use(old, found[1], int(found[2])):
-            with suppress(OSError):
-                shutil.rmtree(old) if old.is_dir() else old.unlink()
-    name = f".part-{_HERE}-{os.getpid()}-{secrets.token_hex(4)}-{place.name}"
-    return place.with_name(name)
-
-
-def _in_use(part, machine, pid):
-    try:
-        if machine != _HERE or os.name == "nt":  # its process cannot be asked after
-            return time.time() - part.stat().st_mtime < DAY
-        os.kill(pid, 0)  # sends nothing
-    except (FileNotFoundError, ProcessLookupError, OverflowError):
-        return False
-    except OSError:  # a process of somebody else
-        return True
-    return True
 
 
 @contextmanager
 def replacing(path):
-    """A path to write to; when the block ends without an error, the file takes the place of `path`.
+    """A path to write to; if the block ends without an error, the file takes the place of `path`.
 
-    It lies in the same folder and keeps the suffix. Raises UserError.
+    It lies in the same folder, keeps the suffix, and gets the permissions of the file it replaces.
+    The caller has `claimed` the path or its folder. Raises UserError.
     """
     place = _place(path)
-    with _user_errors(path):
+    part = place.with_name(f".part-{place.name}")
+    with user_errors(path):
         place.parent.mkdir(parents=True, exist_ok=True)
-        part = _part_of(place)
         try:
             yield part
+            if place.exists():
+                shutil.copymode(place, part)
             _sync(part)
             os.replace(part, place)
             _sync(place.parent)
@@ -114,69 +84,57 @@ def replacing(path):
 
 
 @contextmanager
-def replacing_folder(folder, own):
-    """As `replacing`, for a whole folder: what was in it before is gone when the block ends.
+def replacing_folder(folder, made_by: dict):
+    """As `replacing`, for a folder of results, with made_by and the size of every file in it.
 
-    own: patterns of the names that a run writes. A folder that holds anything else is not replaced.
-    The caller has `claimed` the folder.
+    Only a folder that such a run made is replaced: one in which made_by.json lists every file.
     """
-    place = _place(folder, folder=True)
-    old = place.with_name(f".old-{place.name}")
-    with _user_errors(folder):
-        _settle(place, old)
-    check_folder(folder, own)
-    with _user_errors(folder):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        part = _part_of(place)
+    place, made_by_file = Path(os.path.realpath(folder)), "made_by.json"
+    part = place.with_name(f".part-{place.name}")
+    with user_errors(folder):
+        names = {file.name for file in place.iterdir()} if place.exists() else set()
         try:
-            part.mkdir()
+            known = set(json.loads((place / made_by_file).read_text())["files"])
+        except (OSError, ValueError, KeyError, TypeError):
+            known = set()
+        if unknown := names - known - ({made_by_file} if known else set()):
+            raise UserError(
+                f"{shown(folder)}: holds {shown(min(unknown))}, which no earlier run made; "
+                "allowed: a new folder, or one of an earlier run, because it is replaced as a whole"
+            )
+        if Path.cwd().is_relative_to(place):
+            raise UserError(
+                f"{shown(folder)}: cannot be replaced; allowed: a folder below this one"
+            )
+        shutil.rmtree(part, ignore_errors=True)
+        try:
+            part.mkdir(parents=True)
             yield part
+            sizes = {file.name: file.stat().st_size for file in part.iterdir()}
+            text = json.dumps(made_by | {"files": sizes}, indent=1)
+            (part / made_by_file).write_text(text, encoding="utf-8")
             for file in part.iterdir():
                 _sync(file)
             if place.exists():
-                place.rename(old)
+                shutil.rmtree(place)
             part.rename(place)
             _sync(place.parent)
         finally:
-            _settle(place, old)
             shutil.rmtree(part, ignore_errors=True)
-
-
-def _settle(place, old):
-    """Bring back the old folder if the new one did not come; else clear it away."""
-    if old.exists() and not place.exists():
-        old.rename(place)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def check_folder(folder, own) -> None:
-    """Raises UserError unless a folder may be replaced as a whole; own: patterns of its names."""
-    place = _place(folder, folder=True)
-    if Path.cwd().is_relative_to(place) or os.path.ismount(place):
-        raise UserError(f"{_shown(folder)}: cannot be replaced; allowed: a folder below this one")
-    with _user_errors(folder):
-        names = {file.name for file in place.iterdir()} if place.exists() else set()
-    strange = names - {n for n in names for pattern in own if Path(n).match(pattern)}
-    if strange:
-        raise UserError(
-            f"{_shown(folder)}: holds {_shown(min(strange))}, which no earlier run made; allowed: "
-            "a new folder or one of an earlier run, for it is replaced as a whole"
-        )
-    check_file(place / "file")
 
 
 @contextmanager
 def claimed(path):
-    """Keep `path` for this process as long as the block lasts. UserError if another one has it."""
+    """Reserve `path` for this process while the block runs. UserError if another one has it."""
     place = Path(os.path.realpath(path))
     lock = filelock.FileLock(place.with_name(f".lock-{place.name}"))
-    with _user_errors(path):
+    with user_errors(path):
         place.parent.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
             raise UserError(
-                f"{_shown(path)}: another run is writing there; wait for it or name another place"
+                f"{shown(path)}: another run is writing there; wait for it or name another place"
             ) from None
     try:
         yield
@@ -186,53 +144,31 @@ def claimed(path):
         lock.release()
 
 
-def _nearest(place) -> Path:
-    """The nearest folder above a place that exists."""
+def _nearest_folder(place) -> Path:
     return next(parent for parent in place.parents if parent.exists())
 
 
 def check_file(path) -> None:
     """Raises UserError unless a file can be written at `path`, which need not exist."""
     place = _place(path)
-    with _user_errors(path), tempfile.TemporaryFile(dir=_nearest(place)):
+    with user_errors(path), tempfile.TemporaryFile(dir=_nearest_folder(place), prefix=place.name):
         pass
 
 
 def check_space(folder, n_bytes: float, advice: str) -> None:
-    """Raises UserError unless the disk of a folder, which may not exist yet, has n_bytes free."""
-    free = shutil.disk_usage(_nearest(Path(os.path.realpath(folder)) / "file")).free
+    """Raises UserError unless the disk of a folder, which need not exist, has n_bytes free."""
+    free = shutil.disk_usage(_nearest_folder(Path(os.path.realpath(folder)) / "file")).free
     if n_bytes > free:
-        raise UserError(f"{folder}: needs {size(n_bytes)}, free: {size(free)}; {advice}")
-
-
-def check_memory(n_bytes: float, advice: str) -> None:
-    """Raises UserError unless n_bytes of memory are free, as far as the system tells."""
-    free = _free_memory()
-    if free is not None and n_bytes > free:
-        raise UserError(f"needs {size(n_bytes)} of memory, free: {size(free)}; {advice}")
-
-
-def _free_memory():
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return 1024 * int(next(x for x in lines if x.startswith("MemAvailable")).split()[1])
-    except (OSError, StopIteration, ValueError):
-        return None
-
-
-def size(n_bytes: float) -> str:
-    """A number of bytes in the unit that fits: 1.2 GB."""
-    units = ["bytes", "kB", "MB", "GB", "TB", "PB"]
-    while n_bytes >= 999.5 and len(units) > 1:
-        n_bytes, units = n_bytes / 1000, units[1:]
-    return f"{n_bytes:.3g} {units[0]}"
+        raise UserError(
+            f"{folder}: needs {n_bytes / 1e9:.3g} GB, free: {free / 1e9:.3g} GB; {advice}"
+        )
 
 
 @contextmanager
 def held_signals():
-    """Ctrl-C, SIGTERM and SIGHUP only note down their number, [n]: the work in hand is finished.
+    """Signals only note their number, [n], so that the work in progress can be completed.
 
-    A second one of the same kind does what it always does. One that is ignored stays so.
+    A second signal of the same kind has its usual effect. A signal that is ignored stays so.
     """
     received, before = [], {}
 
@@ -241,7 +177,7 @@ def held_signals():
         signal.signal(number, before[number])
 
     for number in SIGNALS:
-        if signal.getsignal(number) != signal.SIG_IGN:  # by nohup, or a shell's &
+        if signal.getsignal(number) != signal.SIG_IGN:  # by nohup, or by a shell's &
             before[number] = signal.signal(number, note)
     try:
         yield received

@@ -1,6 +1,6 @@
-"""Driving a network: its inputs, and runs of any length.
+"""Simulation of a network: its inputs, and runs of any length, without gradients.
 
-Shapes: B trials, T time steps, N units. Runs never record a gradient.
+Shapes: B trials, T time steps, N units.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 
 from zrnn import task as tasks
-from zrnn.recurrence import run_block
 
 
 @dataclass(frozen=True)
 class Run:
-    """outputs z (B, T), currents x (B, T, N) or None, both of the steps kept; end: x (B, N)."""
+    """outputs z (B, T), currents x (B, T, N) or None, of the steps kept; end: the last x (B, N)."""
 
     outputs: np.ndarray
     states: np.ndarray | None
@@ -42,8 +41,8 @@ def constant_cues(cues, n_steps: int) -> Tensor:
     return torch.stack([torch.zeros_like(cues), cues], 1)[:, None].expand(-1, n_steps, -1)
 
 
-def source_of_noise(noise, device):
-    """A generator: `noise` itself, or one with that seed. None stays None."""
+def as_generator(noise, device):
+    """A generator with the seed `noise`; anything else than a whole number is returned as it is."""
     if isinstance(noise, Integral) and not isinstance(noise, bool):
         return torch.Generator(device).manual_seed(int(noise))
     return noise
@@ -53,23 +52,22 @@ def source_of_noise(noise, device):
 def stream(model, inputs, noise=None, state=None) -> Iterator[tuple[Tensor, Tensor]]:
     """A run over inputs (B, T, 2), some steps at a time: (outputs (n, B), currents (n, B, N)), ...
 
-    noise: None for none, a seed, a torch.Generator, xi (B, T, N), or a `Noise`; state: x (B, N)
-    before the first step, rest (x = 0) if None. What is yielded is overwritten when the next is
-    asked for.
+    noise: a seed, a torch.Generator, xi (B, T, N), or `model.noise(...)`; None: no noise; state:
+    x (B, N) before the first step, 0 if None. The tensors of one iteration are overwritten in the
+    next one.
     """
-    weights = model.w_ih, model.effective_w_hh(), model.b_hh
+    w_hh = model.effective_w_hh()
     state = model.initial_state(len(inputs)) if state is None else state.to(model.w_hh)
-    noise = source_of_noise(noise, state.device)
-    noise = model.noise_of(noise.transpose(0, 1) if torch.is_tensor(noise) else noise)
+    noise = model.noise(as_generator(noise, state.device))
     size = min(200, max(20, 20_000 // len(inputs)))
     buffer = state.new_empty(size + 1, *state.shape)
     for start in range(0, inputs.shape[1], size):
-        own = inputs[:, start : start + size].to(state).transpose(0, 1).contiguous()
-        currents = buffer[: len(own) + 1]
+        block = inputs[:, start : start + size].to(state).transpose(0, 1).contiguous()
+        currents = buffer[: len(block) + 1]
         currents[0] = state
-        run_block(currents, own, weights, model.alpha, noise, start)
+        model.run_block(currents, block, w_hh, noise, start)
         state = currents[-1].clone()
-        yield (currents[1:].relu() @ model.w_ho.t() + model.b_ho)[..., 0], currents[1:]
+        yield model.readout(currents[1:])[..., 0], currents[1:]
 
 
 def run(
@@ -104,7 +102,7 @@ def stepper(model, noise=None) -> Callable[[Tensor, Tensor], tuple[Tensor, Tenso
     step(inputs (B, 2), currents (B, N)) -> outputs (B,), currents (B, N); noise: a seed or None.
     """
     w_hh = model.effective_w_hh().detach()
-    noise = source_of_noise(noise, w_hh.device)
+    noise = as_generator(noise, w_hh.device)
 
     @torch.no_grad()
     def step(inputs, states):

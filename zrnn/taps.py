@@ -1,25 +1,26 @@
-"""Taps of an output and the beat they make, told by amplitude alone."""
+"""Taps of an output, found by its amplitude alone, and whether they are a beat."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
-HALF_HEIGHT = 0.5  # of the target, which swings between 0 and 1
-HYSTERESIS = 0.1  # the output must go so far beyond half height on both sides of a tap
-MAX_CV = 0.2  # ITIs more irregular than this are no beat
-MIN_TAPS = 4  # fewer taps than this are no beat
+HALF_HEIGHT = 0.5  # of the target, whose range is 0 to 1
+HYSTERESIS = 0.1  # by which the output must pass half height on both sides of a tap
+MAX_CV = 0.2  # largest CV of the ITIs of a beat
+MIN_TAPS = 4  # smallest number of taps of a beat
 
 
 @dataclass(frozen=True)
 class Beat:
-    """What the inter-tap intervals (ITIs) of one run make.
+    """The inter-tap intervals (ITIs) of one run, and whether they are a beat.
 
-    ok: whether it is a beat; reason: "" if so, else why not: "silent" (fewer than MIN_TAPS taps),
-    "stops" (it begins or ends with a pause longer than 1.5 median ITIs), "irregular" (CV above
-    MAX_CV) or, where a period was asked for, "0.5 times the tempo" and the like.
-    mean_iti, sd_iti [s] and cv are NaN where there are not two ITIs.
-    missed, extra: ITIs above 1.5 times and below half of the run's median ITI; at another tempo
-    than the one asked for, by how much the number of taps differs from the number of beats.
+    ok: whether they are; reason: "" if so, else "silent" (fewer than MIN_TAPS taps), "stops" (the
+    run begins or ends with a pause longer than 1.5 median ITIs), "irregular" (CV above MAX_CV) or,
+    if a period is given, "0.5 times the tempo" and the like.
+    mean_iti, sd_iti [s] and cv are NaN if there are fewer than two ITIs.
+    missed, extra: number of ITIs above 1.5 and below 0.5 times the median ITI; at another tempo
+    than that of the given period, the difference between the numbers of taps and of beats.
     """
 
     ok: bool
@@ -32,7 +33,7 @@ class Beat:
     extra: int
 
     @property
-    def verdict(self) -> str:
+    def result(self) -> str:
         """In words: "beat", or "no beat: silent" and the like."""
         return "beat" if self.ok else f"no beat: {self.reason}"
 
@@ -42,15 +43,15 @@ def find_taps(output: np.ndarray, dt: float) -> np.ndarray:
 
     A tap is the midpoint between the output's rise and its fall through half height, each
     interpolated linearly between two samples. For the target and every symmetric wave it is the
-    maximum. The maximum itself is flat, so that noise moves it by several ms at a slow tempo; this
-    jitter adds to the ITIs' CV and makes neighbouring ITIs seem anticorrelated. The edges are
-    steep. The hysteresis keeps noise at half height from being counted: the output must have been
-    below 0.5 - HYSTERESIS before it rises above 0.5 + HYSTERESIS. Neither the times (they stay the
-    same for 0.02 to 0.2) nor what is a tap depend on a period, which is not known here.
+    maximum. The maximum itself is flat, so noise moves it by several ms at a slow tempo; this
+    jitter adds to the CV of the ITIs and makes their lag-1 correlation more negative. The edges are
+    steep. Because of the hysteresis, noise at half height is not counted: the output must have been
+    below 0.5 - HYSTERESIS before it rises above 0.5 + HYSTERESIS. The times are the same for a
+    HYSTERESIS of 0.02 to 0.2. The period is not used.
 
-    The price: a midpoint is a mean of two times half a cycle apart. Of a phase that diffuses evenly
-    through the cycle the ITIs keep sqrt(3/4) of their CV, and neighbours correlate by +1/6; of a
-    clock that places whole pulses they keep both as they are.
+    A midpoint is the mean of two times half a cycle apart. If the phase diffuses evenly through the
+    cycle, this reduces the CV of the ITIs by the factor sqrt(3/4) and gives a lag-1 correlation of
+    +1/6; if a clock places whole pulses, both stay as they are.
     """
     output = np.asarray(output, dtype=float) - HALF_HEIGHT
     side = (output > HYSTERESIS) * 1 - (output < -HYSTERESIS)  # 1 high, -1 low, 0 between
@@ -73,8 +74,13 @@ def find_taps(output: np.ndarray, dt: float) -> np.ndarray:
 def asynchronies(taps: np.ndarray, clicks: np.ndarray, period: float) -> np.ndarray:
     """Tap minus click of the tap nearest to each click (K,), all in samples -> (K,).
 
-    NaN where no tap is within half a period of the click.
+    NaN where no tap is within half a period of the click. Taps that are not finite are left out,
+    with a warning.
     """
+    taps, clicks = np.asarray(taps, dtype=float), np.asarray(clicks, dtype=float)
+    if not np.isfinite(taps).all():
+        warnings.warn(f"{(~np.isfinite(taps)).sum()} taps are not finite", stacklevel=2)
+        taps = taps[np.isfinite(taps)]
     if len(taps) == 0:
         return np.full(len(clicks), np.nan)
     nearest = np.abs(np.subtract.outer(taps, clicks)).argmin(axis=0)
@@ -83,9 +89,9 @@ def asynchronies(taps: np.ndarray, clicks: np.ndarray, period: float) -> np.ndar
 
 
 def describe_beat(taps: np.ndarray, n_steps: int, dt: float, period: float | None = None) -> Beat:
-    """The `Beat` of a run of n_steps with taps (K,) [samples], as `find_taps` finds them.
+    """The `Beat` of a run of n_steps with taps (K,) [samples] of `find_taps`.
 
-    period [s]: what was asked for; a median ITI nearer to half or twice its tempo is no beat.
+    period [s]: of the cue; a median ITI nearer to half or twice its tempo is no beat.
     """
     itis = np.diff(taps) * dt
     if len(itis) < 2:

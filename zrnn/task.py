@@ -21,6 +21,11 @@ def context_cue(period, cue_constant: float):
     return cue_constant / period
 
 
+def reference_cue(periods, cue_constant: float) -> float:
+    """The cue in the middle of the range of trained cues, at which groups of units are told."""
+    return cue_constant * (1 / min(periods) + 1 / max(periods)) / 2
+
+
 def cue_input(cues: Tensor, onsets: Tensor, n_steps: int) -> Tensor:
     """The cue over time: `cues` (B,) from sample `onsets` (B,) on, 0 before -> (B, T)."""
     return cues[:, None] * (torch.arange(n_steps) >= onsets[:, None])
@@ -64,22 +69,17 @@ def make_trials(periods, onsets, trial_seconds, click_seconds, dt, task) -> tupl
     return torch.stack([clicks, cue], dim=-1).float(), target[..., None]
 
 
-def draw_trials(
-    periods: list[float],
-    batch_size: int,
-    trial_seconds: float,
-    click_seconds: float,
-    dt: float,
-    task,
-    generator: torch.Generator,
-) -> tuple[Tensor, Tensor, Tensor]:
+def draw_trials(training, dt: float, task, generator: torch.Generator) -> tuple[Tensor, ...]:
     """A batch of random trials: inputs (B, T, 2), target (B, T, 1), periods (B,) [s].
 
-    Every period comes equally often (to within one trial), in random order; onsets are uniform in
-    0..task.max_onset; clicks last for click_seconds from the onset on, all times in [s].
+    training, task: sections of the configuration; dt [s]. Every period comes equally often (to
+    within one trial), in random order; onsets are uniform in 0 to task.max_onset.
     """
+    periods = torch.tensor(training.periods, dtype=torch.float64)
     order = torch.randperm(len(periods), generator=generator)
-    rows = order.repeat(-(-batch_size // len(periods)))[:batch_size]
-    drawn = torch.tensor(periods, dtype=torch.float64)[rows]
-    onsets = task.max_onset * torch.rand(batch_size, generator=generator)
-    return *make_trials(drawn, onsets, trial_seconds, click_seconds, dt, task), drawn
+    rows = order.repeat(-(-training.batch_size // len(periods)))[: training.batch_size]
+    onsets = task.max_onset * torch.rand(training.batch_size, generator=generator)
+    inputs, target = make_trials(
+        periods[rows], onsets, training.trial_seconds, training.click_seconds, dt, task
+    )
+    return inputs, target, periods[rows]

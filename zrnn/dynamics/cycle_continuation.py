@@ -147,7 +147,7 @@ def fine_end(
     cues = np.unique([*cues, *beyond[beyond > cues[-1]]])
     before = [c.cue for c in cycles if c.cue <= cues[0]] or [cycles[0].cue]
     start = states[before[-1]].expand(len(cues), -1)
-    with model.at(dt=FINE_DT):
+    with model.temporarily(dt=FINE_DT):
         found, _ = settled_cycles(model, cues, start, FINE_SECONDS)
     fine = [cycle for cycle in found if cycle]
     without = [float(cue) for cue, cycle in zip(cues, found, strict=True) if not cycle]

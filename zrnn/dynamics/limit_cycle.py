@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zrnn.recurrence import adjoint, unroll
 from zrnn.simulate import constant_cues
 
 MIN_SWING = 0.3  # of the output, whose target swings by 1: less is no beat
@@ -99,12 +98,11 @@ def measure_cycle(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 @torch.no_grad()
 def find_cycles(model, cues, state: Tensor, settle_seconds: float, seconds: float) -> Cycles:
     """Noise-free runs at constant cues (B,) from `state` (B, N), measured after settle_seconds."""
-    weights = model.w_ih, model.effective_w_hh(), model.b_hh
     for part in (settle_seconds, seconds):
         inputs = constant_cues(cues, round(part / model.dt)).transpose(0, 1).to(state)
-        currents = unroll(inputs, state, weights, model.alpha)
+        currents = model.unroll(inputs, state)
         state = currents[-1]
-    outputs = (currents[1:].relu() @ model.w_ho.t() + model.b_ho)[..., 0].cpu().double().numpy()
+    outputs = model.readout(currents[1:])[..., 0].cpu().double().numpy()
     found = [measure_cycle(z) for z in outputs.T]
     period, high, low = np.array([values for values, _ in found]).T
     slopes = np.stack([slopes for _, slopes in found], axis=1)
@@ -121,8 +119,8 @@ def jacobian(model, cues, cycles: Cycles, row_weights) -> list[Tensor]:
     """
     currents, (n_cues, n_units) = cycles.currents, cycles.currents.shape[1:]
     slopes = torch.as_tensor(cycles.slopes * np.asarray(row_weights)).to(currents)  # (T, B, M)
-    w_hh, alpha = model.effective_w_hh(), model.alpha
-    parts = adjoint(currents, slopes.flatten(1, 2)[..., None], None, w_hh, model.w_ho, alpha)
+    alpha = model.alpha
+    parts = model.adjoint(currents, slopes.flatten(1, 2)[..., None])
     deltas = torch.cat([deltas for _, deltas, _ in list(parts)[::-1]])  # (T, B M, N)
     by_cue = deltas.view(-1, n_cues, MEASURES * n_units).permute(1, 2, 0)  # (B, M N, T)
     by_w = (by_cue @ currents[:-1].relu().transpose(0, 1)).view(-1, n_units, n_units)
@@ -141,5 +139,5 @@ def phase_response(model, cycles: Cycles) -> Tensor:
     this times e in all; pushed before the first rise that counts, by next to nothing.
     """
     slopes = torch.as_tensor(cycles.slopes[..., :1]).to(cycles.currents)  # (T, B, 1)
-    parts = adjoint(cycles.currents, slopes, None, model.effective_w_hh(), model.w_ho, model.alpha)
+    parts = model.adjoint(cycles.currents, slopes)
     return torch.cat([deltas for _, deltas, _ in list(parts)[::-1]])

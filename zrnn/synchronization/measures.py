@@ -162,7 +162,7 @@ def with_more_noise(model, periods, task, n_runs: int, seed: int) -> tuple[dict,
     numbers, found = {}, np.empty((len(NOISE_SCALES), len(periods), 3))
     seconds = max(NOISE_SECONDS, FEWEST_BEATS * max(periods))
     for k, scale in enumerate(NOISE_SCALES):
-        with model.at(noise_scale=scale):
+        with model.temporarily(noise_scale=scale):
             tapping = protocols.keep_time(
                 model, periods, task, seconds, protocols.LEAD_SECONDS, n_runs, seed + k
             )

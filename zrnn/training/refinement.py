@@ -1,13 +1,14 @@
 """Refinement and calibration, the second and third part of the training: Newton's method on tempo.
 
-A cycle's period has an exact gradient (`zrnn.dynamics.limit_cycle`), there are a handful of tempos
-and some 250,000 weights: the smallest change of the weights that mends all of them at once is
+The period of a limit cycle has an exact gradient (`zrnn.dynamics.limit_cycle`). There are few
+tempos and some 250,000 weights, so many changes of the weights correct all periods at once. The
+smallest of them (with a damping lambda) is
 
     dw = -J' (J J' + lambda I)^-1 r,     J = dr / dw,   w = (W, W_in, b),
     r = [log(T_b / T*_b),  0.3 (max z_b - 1),  0.3 (min z_b - 0)]   for the cues b = 1 ... B.
 
-`refine` keeps the periods T* while the step dt falls from that of the descent to that of the model,
-without noise. `calibrate` makes the mean ITI under recurrent noise T*.
+`refine` keeps the periods T* while the time step falls from that of the descent to that of the
+model, without noise. `calibrate` makes the mean ITI under recurrent noise equal to T*.
 """
 
 import copy
@@ -20,201 +21,216 @@ import torch
 from zrnn import simulate
 from zrnn.dynamics.limit_cycle import Cycles, find_cycles, jacobian
 from zrnn.errors import UserError
-from zrnn.recurrence import Noise
 from zrnn.taps import find_taps
 
-N_CUES = 16  # the trained ones and, evenly spread in log period, some between
+# Which cycles are corrected, and how they are measured
+N_CUES = 16  # the trained cues and, evenly spaced in log period, some between them
+FIRST_SETTLING = 2.0  # [s] from x = 0 onto the cycles; clicks in the first half
+SETTLING = 1.5  # [s] onto the cycles of changed weights; a dying oscillation lasts as long
+N_PERIODS = 3.6  # measured, of the longest period: three rises even if it is 20 % too long
+MAX_ERROR = 0.3  # of a log period; beyond it the cycle counts as lost
+
+# Newton's method
 ROW_WEIGHTS = np.array([1.0, 0.3, 0.3])  # of log period, highest and lowest output
-DAMPING = 1e-4  # lambda, as a share of the largest eigenvalue of J J'
-MAX_RESIDUALS = np.array([0.04, 0.2, 0.2])  # of them in one step, before they are weighted
-SMALLEST_REACH = 0.05  # the share of these below which no step helps
-MAX_ERROR = 0.3  # a period further off counts as lost
-RUNG, SHORTEST_RUNG = 0.7, 0.99  # a dt of the ladder is at least, at most this times the one before
-NEXT_RUNG = 0.02  # worst residual with which a shorter dt is tried
-MAX_JUMP = 0.06  # worst residual with which a shorter dt is taken
-REACHED = 0.0015  # worst error of a period with which refinement is done
-CALIBRATED = 0.0003  # worst error with which a round of the calibration is done
-SETTLE_FIRST = 2.0  # [s] from rest onto the cycles, the first half with clicks
-MAX_STEPS = 200  # rungs and Newton steps, in all
-SETTLE_SECONDS = 1.5  # onto the cycles of new weights; a lost beat takes as long to die
-N_CYCLES = 3.6  # of the longest period, are measured: three rises even if it is 20 % too long
-MAX_CALIBRATION_STEPS = 4  # of Newton's method in each
-NOISY_PERIODS = 10, 60  # the longest ones, that runs with noise take in each round of calibration
-NOISY_RUNS = 12  # at the longest period; fewer, in proportion, at shorter ones: as many taps
-SHIFT_DEGREE = 5  # of the polynomial in log period that smooths the shifts
+DAMPING = 1e-4  # lambda, fraction of the largest eigenvalue of J J'
+MAX_RESIDUALS = np.array([0.04, 0.2, 0.2])  # corrected in one step, before the weights
+MIN_STEP_SIZE = 0.05  # fraction of MAX_RESIDUALS below which no step helps
+
+# Refinement
+DT_FACTOR = 0.7  # smallest factor from one time step to the next
+MAX_DT_FACTOR = 0.99  # largest one, below which refinement gives up
+NEXT_DT_RESIDUAL = 0.02  # largest residual with which a shorter time step is tried
+MAX_DT_RESIDUAL = 0.06  # largest residual with which a shorter time step is accepted
+REFINED_ERROR = 0.0015  # largest error of a log period at the end
+MAX_STEPS = 200  # time steps and Newton steps together
+
+# Calibration
+CALIBRATED_ERROR = 0.0003  # largest error at which a round ends
+MAX_CALIBRATION_STEPS = 4  # Newton steps in a round
+NOISY_PERIODS = 10, 60  # length of the runs with noise in each round, in longest periods
+NOISY_RUNS = 12  # at the longest period; in proportion fewer at shorter ones, which have more taps
+SHIFT_DEGREE = 5  # of the polynomial in log period that smooths the shifts by noise
 
 
 @dataclass(frozen=True)
-class Step:
-    """One look at the cycles: dt [s] and error of each log period (B,) against its target."""
+class Progress:
+    """State after a measurement: dt [s] and the error of each log period (B,)."""
 
     dt: float
     errors: np.ndarray
 
     @property
     def worst(self) -> float:
-        """The largest error, as a share of the period; NaN where a cycle is lost."""
+        """The largest error, as a fraction of the period; NaN where a cycle is lost."""
         return float(np.abs(self.errors).max())
 
 
-class LostBeat(UserError):
-    """A beat is lost, and no step brings it back; the network is the last good one."""
+class LostCycle(UserError):
+    """A limit cycle is lost, and no step restores it; the network is the last good one."""
 
 
 def targets_of(periods: list[float]) -> np.ndarray:
-    """The periods [s] that refinement and calibration keep: the trained ones and some between."""
+    """The target periods [s]: the trained ones and some between them, ascending."""
     n_between = max(N_CUES - len(periods), 0) if len(periods) > 1 else 0
     between = np.geomspace(min(periods), max(periods), n_between + 2)[1:-1]
     return np.sort(np.concatenate([periods, between]))
 
 
-def onto_the_cycles(model, targets, task) -> torch.Tensor:
-    """Where trials at the periods `targets` (B,) [s], begun with clicks, are in the end: (B, N)."""
-    inputs = simulate.driving_inputs(targets, SETTLE_FIRST, model.dt, task, SETTLE_FIRST / 2)
+def settle(model, targets, task) -> torch.Tensor:
+    """Currents (B, N) on the cycles of periods `targets` (B,) [s], after runs with clicks."""
+    inputs = simulate.driving_inputs(targets, FIRST_SETTLING, model.dt, task, FIRST_SETTLING / 2)
     return simulate.run(model, inputs).end
 
 
-def look(model, cues, targets, state) -> tuple[Cycles, np.ndarray]:
-    """The cycles at `cues` (B,) from `state` (B, N) on, and errors of their log periods (B,)."""
-    cycles = find_cycles(model, cues, state, SETTLE_SECONDS, N_CYCLES * targets.max())
+def measure_cycles(model, cues, targets, state) -> tuple[Cycles, np.ndarray]:
+    """The limit cycles at `cues` (B,) from `state` (B, N) on; errors of their log periods (B,)."""
+    cycles = find_cycles(model, cues, state, SETTLING, N_PERIODS * targets.max())
     errors = np.log(cycles.period / targets)
     return cycles, np.where(np.abs(errors) < MAX_ERROR, errors, np.nan)
 
 
 def residuals(errors, cycles: Cycles) -> np.ndarray:
-    """What Newton's method mends, (B, M): log period, highest and lowest output, weighted."""
+    """Residuals r (B, M): errors of log period, highest and lowest output, weighted."""
     return ROW_WEIGHTS * np.stack([errors, cycles.high - 1, cycles.low], axis=1)
 
 
 @torch.no_grad()
-def newton_step(model, cues, cycles: Cycles, errors, reach=1.0) -> None:
-    """Change the weights by the smallest step that mends the errors and the outputs' ranges.
+def newton_step(model, cues, cycles: Cycles, errors, step_size=1.0) -> None:
+    """Change the weights by the smallest step that corrects the periods and the outputs' ranges.
 
-    reach: 1 for a full step, in which the residuals are clipped to MAX_RESIDUALS, or less.
+    The residuals are clipped to step_size times MAX_RESIDUALS.
     """
-    limits = reach * ROW_WEIGHTS * MAX_RESIDUALS
-    wanted = residuals(errors, cycles).clip(-limits, limits).ravel()
+    limits = step_size * ROW_WEIGHTS * MAX_RESIDUALS
+    clipped = residuals(errors, cycles).clip(-limits, limits).ravel()
     rows = [part.flatten(1) for part in jacobian(model, cues, cycles, ROW_WEIGHTS)]
     gram = sum(part @ part.t() for part in rows).double()
     gram.diagonal().add_(DAMPING * torch.linalg.eigvalsh(gram)[-1])
-    solved = torch.linalg.solve(gram, torch.as_tensor(wanted).to(gram)).to(rows[0])
+    solved = torch.linalg.solve(gram, torch.as_tensor(clipped).to(gram)).to(rows[0])
     for parameter, part in zip((model.w_hh, model.w_ih, model.b_hh), rows, strict=True):
         parameter.sub_((solved @ part).view_as(parameter))
 
 
-def mend(model, cues, targets, cycles: Cycles, errors, reach, shift=0.0):
-    """A Newton step that keeps every beat: new cycles and errors, and the reach for the next.
+def damped_step(model, cues, targets, cycles: Cycles, errors, step_size, shift=0.0):
+    """A Newton step that keeps every cycle: new cycles, their errors, and the next step size.
 
-    Where a beat would be lost, or neither the periods get better (nor are they right already) nor
-    the residuals as a whole, the weights go back and the reach is halved.
-    shift (B,): what is added to the errors before. Raises LostBeat.
+    A step is accepted if the largest error of a period or the largest residual becomes smaller;
+    otherwise the weights are restored and the step size is halved. shift (B,) is added to the
+    errors. Raises LostCycle.
     """
     worst = np.abs(errors + shift).max(), np.abs(residuals(errors + shift, cycles)).max()
     weights = copy.deepcopy(model.state_dict())
-    while reach > SMALLEST_REACH:
-        newton_step(model, cues, cycles, errors + shift, reach)
-        found, new = look(model, cues, targets, cycles.end)
+    while step_size > MIN_STEP_SIZE:
+        newton_step(model, cues, cycles, errors + shift, step_size)
+        found, new = measure_cycles(model, cues, targets, cycles.end)
         now = np.abs(new + shift).max(), np.abs(residuals(new + shift, found)).max()
-        if now[0] < max(worst[0], REACHED) or now[1] < worst[1]:
-            return found, new, min(2 * reach, 1.0)
+        if now[0] < max(worst[0], REFINED_ERROR) or now[1] < worst[1]:
+            return found, new, min(2 * step_size, 1.0)
         model.load_state_dict(weights)
-        reach /= 2
+        step_size /= 2
     cue = cues[np.abs(residuals(errors + shift, cycles)).max(axis=1).argmax()]
-    raise LostBeat(f"no step helps at dt {1000 * model.dt:.3g} ms, cue {cue:.3g}")
+    raise LostCycle(f"no step helps at dt {1000 * model.dt:.3g} ms, cue {cue:.3g}")
 
 
-def refine(model, periods, task, final_dt) -> Iterator[Step]:
-    """Carry the network from model.dt to final_dt [s], keeping a period at each of many cues.
+def refine(model, periods, task, final_dt) -> Iterator[Progress]:
+    """Reduce the time step from model.dt to final_dt [s] and keep the period at each cue.
 
-    A shorter dt is tried as soon as all periods are near enough, as much shorter as they bear;
-    then Newton steps follow. Where a beat is lost or no step helps, it goes back to the dt before
-    and tries one less short. Yields after each; ends at final_dt where all periods are right, or
-    where no step helps any more. Raises LostBeat.
+    As soon as all residuals are small, a shorter time step is tried; Newton steps follow. If a
+    cycle is lost or no step helps, the previous time step and weights are restored and a longer
+    time step is tried. Yields after each measurement. Ends at final_dt when all periods are right
+    or no step helps any more. Raises LostCycle.
     """
     targets = targets_of(periods)
-    cues, rung, reach, before = task.cue_constant / targets, RUNG, 1.0, None
-    cycles, errors = look(model, cues, targets, onto_the_cycles(model, targets, task))
+    cues, dt_factor, step_size, before = task.cue_constant / targets, DT_FACTOR, 1.0, None
+    cycles, errors = measure_cycles(model, cues, targets, settle(model, targets, task))
     if np.isnan(errors).any():
-        raise LostBeat(f"the descent left no beat at cue {cues[np.isnan(errors).argmax()]:.3g}")
+        lost = cues[np.isnan(errors).argmax()]
+        raise LostCycle(f"after the descent there is no rhythm at cue {lost:.3g}")
     for _ in range(MAX_STEPS):
-        yield Step(model.dt, errors)
+        yield Progress(model.dt, errors)
         at_end, worst = model.dt <= final_dt, np.abs(residuals(errors, cycles)).max()
-        if at_end and np.abs(errors).max() < REACHED:
+        if at_end and np.abs(errors).max() < REFINED_ERROR:
             return
-        if not at_end and worst < NEXT_RUNG:  # try a shorter dt
+        if not at_end and worst < NEXT_DT_RESIDUAL:  # try a shorter time step
             before = model.dt, copy.deepcopy(model.state_dict()), cycles, errors
-            model.dt = max(model.dt * rung, final_dt)
-            cycles, errors = look(model, cues, targets, cycles.end)
-            if np.abs(residuals(errors, cycles)).max() < MAX_JUMP:
-                rung = max(rung**1.5, RUNG)
+            model.dt = max(model.dt * dt_factor, final_dt)
+            cycles, errors = measure_cycles(model, cues, targets, cycles.end)
+            if np.abs(residuals(errors, cycles)).max() < MAX_DT_RESIDUAL:
+                dt_factor = max(dt_factor**1.5, DT_FACTOR)
                 continue
         else:
             try:
-                cycles, errors, reach = mend(model, cues, targets, cycles, errors, reach)
+                cycles, errors, step_size = damped_step(
+                    model, cues, targets, cycles, errors, step_size
+                )
                 continue
-            except LostBeat:
-                if at_end:  # every beat is there; how far off it is, is for the verdict to say
+            except LostCycle:
+                if at_end:  # every cycle exists; the evaluation tells its error
                     return
                 if before is None:
                     raise
-        # that was too short: go back, and try one less so
+        # that time step was too short: restore the previous one and try a longer one
         lost = cues[np.nan_to_num(np.abs(errors), nan=9.0).argmax()]
         model.dt, weights, cycles, errors = before
         model.load_state_dict(weights)
-        rung, reach = rung**0.5, 1.0
-        if rung > SHORTEST_RUNG:
-            raise LostBeat(f"the beat is lost below dt {1000 * model.dt:.3g} ms, cue {lost:.3g}")
+        dt_factor, step_size = dt_factor**0.5, 1.0
+        if dt_factor > MAX_DT_FACTOR:
+            raise LostCycle(f"the rhythm is lost below dt {1000 * model.dt:.3g} ms, cue {lost:.3g}")
     if at_end:
         return
-    raise LostBeat(f"no end at dt {1000 * model.dt:.3g} ms: a period is off by {worst:.1%}")
+    raise LostCycle(f"no end at dt {1000 * model.dt:.3g} ms: a period is off by {worst:.1%}")
 
 
 def noise_shift(model, cues, periods, state, noise, seconds) -> np.ndarray:
     """log(mean ITI under recurrent noise / noise-free period) at each cue, (B,).
 
-    periods (B,) [s]: noise-free; state (B, N): on the cycles; noise: a generator. Each run comes
-    twice, with the noise and with its negative. NaN where taps are missing.
+    periods (B,) [s]: noise-free; state (B, N): on the cycles; noise: a torch.Generator, whose noise
+    is antithetic. NaN where taps are missing.
     """
     n_runs = np.ceil(NOISY_RUNS / 2 * periods / periods.max()).astype(int)
     rows = np.repeat(np.arange(len(cues)), n_runs)
-    rows = np.concatenate([rows, rows])  # the second half is mirrored
+    rows = np.concatenate([rows, rows])  # the second half gets the opposite noise
     inputs = simulate.constant_cues(cues[rows], round(seconds / model.dt))
-    noise = Noise(noise, model.alpha, model.sigma_rec, mirrored=True)
+    noise = model.noise(noise, antithetic=True)
     outputs = simulate.run(model, inputs, noise, state[rows]).outputs
     taps = [find_taps(output, model.dt) for output in outputs]
     spans, counts = np.zeros(len(cues)), np.zeros(len(cues))
-    for row, own in zip(rows, taps, strict=True):
-        enough = len(own) > max(2, 0.8 * seconds / periods[row])
-        spans[row] += own[-1] - own[0] if enough else np.nan
-        counts[row] += len(own) - 1
+    for row, times in zip(rows, taps, strict=True):
+        enough = len(times) > max(2, 0.8 * seconds / periods[row])
+        spans[row] += times[-1] - times[0] if enough else np.nan
+        counts[row] += len(times) - 1
     return np.log(spans * model.dt / counts / periods)
 
 
-def calibrate(model, periods, task, noise) -> Iterator[Step]:
-    """Make the mean ITIs under recurrent noise what the cues ask for; noise: a generator.
+def calibrate(model, periods, task, noise) -> Iterator[Progress]:
+    """Make the mean ITIs under recurrent noise equal to the target periods.
 
-    Noise makes the beat slower, or faster, by a share that is smooth in the tempo: it is measured,
-    smoothed by a polynomial in the log period, and taken off the periods that Newton's method aims
-    at. The share changes with the weights, so all of it comes twice. Yields after each measurement
-    and each step; a round ends where no step helps any more. Raises LostBeat.
+    Noise shifts the mean ITI by a fraction that is smooth in the tempo. This shift is measured,
+    smoothed by a polynomial in the log period, and subtracted from the targets of Newton's method.
+    There are two rounds, because the shift changes with the weights. noise: a torch.Generator.
+    Yields after each measurement and each step. Raises LostCycle.
     """
     targets = targets_of(periods)
-    cues, reach, degree = task.cue_constant / targets, 1.0, min(SHIFT_DEGREE, len(set(periods)) - 1)
-    cycles, errors = look(model, cues, targets, onto_the_cycles(model, targets, task))
-    yield Step(model.dt, errors)  # nothing has changed yet: a stopped run goes on from here
+    cues, step_size = task.cue_constant / targets, 1.0
+    degree = min(SHIFT_DEGREE, len(set(periods)) - 1)
+    cycles, errors = measure_cycles(model, cues, targets, settle(model, targets, task))
+    if np.isnan(errors).any():
+        raise LostCycle(f"calibration finds no rhythm at cue {cues[np.isnan(errors).argmax()]:.3g}")
+    yield Progress(model.dt, errors)  # before any change: a stopped run continues from here
     for seconds in (n_periods * max(periods) for n_periods in NOISY_PERIODS):
         shifts = noise_shift(model, cues, cycles.period, cycles.end, noise, seconds)
         if np.isnan(shifts).any():
-            raise LostBeat(
-                f"under noise the beat is lost at cue {cues[np.isnan(shifts).argmax()]:.3g}"
+            raise LostCycle(
+                f"under noise the rhythm is lost at cue {cues[np.isnan(shifts).argmax()]:.3g}"
             )
         shift = np.polyval(np.polyfit(np.log(targets), shifts, degree), np.log(targets))
-        yield Step(model.dt, errors + shift)
+        yield Progress(model.dt, errors + shift)
         for _ in range(MAX_CALIBRATION_STEPS):
             try:
-                cycles, errors, reach = mend(model, cues, targets, cycles, errors, reach, shift)
-            except LostBeat:  # as near as it gets, and still a beat
+                cycles, errors, step_size = damped_step(
+                    model, cues, targets, cycles, errors, step_size, shift
+                )
+            except LostCycle:  # no step helps any more, and every cycle exists
                 break
-            yield Step(model.dt, errors + shift)
-            if np.abs(errors + shift).max() < CALIBRATED:
+            yield Progress(model.dt, errors + shift)
+            if np.abs(errors + shift).max() < CALIBRATED_ERROR:
                 break

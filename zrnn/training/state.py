@@ -1,23 +1,32 @@
-"""The state of a training run, from which it goes on as if it had never been stopped."""
+"""The state of a training run, from which it continues as if it had never been stopped."""
 
 import copy
+import math
 from dataclasses import dataclass, field
 
 import torch
 
 from zrnn import checkpoints
+from zrnn.errors import UserError
 
 PARTS = "descent", "refinement", "calibration", "done"
+DIVERGED = 1.0  # a loss above it has diverged: a constant output has a loss of 0.15
+SNAPSHOT_UPDATES = 20  # updates between two snapshots of the weights
+FIRST_ROLLBACK = 40  # updates; an earlier divergence recovers by itself, and would occur again
+MAX_ROLLBACKS = 20  # in one training
+
+
+class Diverged(UserError):
+    """The loss diverges again and again after rollbacks."""
 
 
 @dataclass
 class TrainingRun:
-    """A network on its way.
+    """A network in training.
 
-    part: which of PARTS comes next; generator: of weights and batches; noise: of the recurrent and
-    input noise; losses: one an update; returns: how often the network has run away and gone back;
-    log: rows of the log; seconds: spent so far. safe, fresher: copies (weights, optimizer) to go
-    back to, the older one and the newer.
+    generator: of weights and batches; noise: of the recurrent and input noise; part: the next one
+    of PARTS; losses: one for each update; rollbacks: their number so far; log: rows of the log;
+    seconds: spent so far. snapshots: two copies of (weights, optimizer), the older one first.
     """
 
     model: torch.nn.Module
@@ -26,26 +35,42 @@ class TrainingRun:
     adam_beta2: float
     part: str = PARTS[0]
     losses: list[float] = field(default_factory=list)
-    returns: int = 0
+    rollbacks: int = 0
     log: list[dict] = field(default_factory=list)
     seconds: float = 0.0
 
     def __post_init__(self):
         self.optimizer = torch.optim.Adam(self.model.parameters(), betas=(0.9, self.adam_beta2))
-        self.safe = copy.deepcopy((self.model.state_dict(), self.optimizer.state_dict()))
-        self.fresher = self.safe
+        self.snapshots = [self._snapshot()] * 2
 
-    @classmethod
-    def begin(cls, build_model, config, device="cpu") -> "TrainingRun":
-        """A fresh network of the configuration, at the start of its training.
+    def _snapshot(self):
+        return copy.deepcopy((self.model.state_dict(), self.optimizer.state_dict()))
 
-        build_model: models.build_model. Noise is drawn from another seed than the weights.
+    def set_learning_rate(self, rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def record_loss(self, loss: float) -> None:
+        """Add the loss of an update; roll back to the older snapshot if it has diverged.
+
+        The older one, because the newer may have been made when the loss began to diverge. Raises
+        Diverged after MAX_ROLLBACKS.
         """
-        generator = torch.Generator().manual_seed(config.training.seed)
-        noise_seed = int(torch.randint(2**62, (), generator=generator))
-        model = build_model(generator=generator, **dict(config.model)).to(device)
-        noise = torch.Generator(device).manual_seed(noise_seed)
-        return cls(model, generator, noise, config.training.adam_beta2)
+        self.losses.append(min(loss, 1e30))
+        number = len(self.losses)
+        if loss <= DIVERGED and number % SNAPSHOT_UPDATES == 0:
+            self.snapshots = [self.snapshots[1], self._snapshot()]
+        elif loss > DIVERGED and (number > FIRST_ROLLBACK or math.isinf(loss)):
+            self.rollbacks += 1
+            if self.rollbacks > MAX_ROLLBACKS:
+                raise Diverged(
+                    f"the loss diverges again and again, the last time at update {number}; "
+                    "reduce training.learning_rate or training.noise_scale"
+                )
+            weights, optimizer = copy.deepcopy(self.snapshots[0])
+            self.model.load_state_dict(weights)
+            self.optimizer.load_state_dict(optimizer)
+            self.snapshots = [self.snapshots[0]] * 2
 
     def save(self, path, config: dict, device: str) -> None:
         """Everything from which `restore` makes the same run again."""
@@ -56,8 +81,8 @@ class TrainingRun:
             device=device,
             part=self.part,
             losses=self.losses,
-            returns=self.returns,
-            copies=[self.safe, self.fresher],
+            rollbacks=self.rollbacks,
+            snapshots=self.snapshots,
             log=self.log,
             seconds=self.seconds,
             optimizer=self.optimizer.state_dict(),
@@ -65,14 +90,29 @@ class TrainingRun:
         )
 
     def restore(self, saved: dict) -> None:
-        """Go on from where `saved`, the content of such a file, stopped."""
-        self.model.load_state_dict(saved["state_dict"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.generator.set_state(saved["generators"][0])
-        self.noise.set_state(saved["generators"][1])
-        self.part, self.losses = saved["part"], saved["losses"]
-        self.log = [  # a part after the descent begins anew
-            row for row in saved["log"] if row["part"] == "descent" or row["part"] != self.part
-        ]
-        self.returns, self.seconds = saved["returns"], saved["seconds"]
-        self.safe, self.fresher = saved["copies"]
+        """Continue from the content of such a file. Raises UserError if it is damaged."""
+        target = self.model.state_dict()
+        try:
+            for weights, optimizer in [(saved["state_dict"], saved["optimizer"])] + [
+                tuple(snapshot) for snapshot in saved["snapshots"]
+            ]:
+                checkpoints.check_weights(weights, target)
+                self.optimizer.load_state_dict(optimizer)
+            self.model.load_state_dict(saved["state_dict"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.generator.set_state(saved["generators"][0])
+            self.noise.set_state(saved["generators"][1])
+            self.part, self.losses = saved["part"], saved["losses"]
+            self.log = [  # a part after the descent starts from its beginning
+                row for row in saved["log"] if row["part"] == "descent" or row["part"] != self.part
+            ]
+            self.rollbacks, self.seconds = saved["rollbacks"], saved["seconds"]
+            self.snapshots = [tuple(snapshot) for snapshot in saved["snapshots"]]
+            if self.part not in PARTS or not all(math.isfinite(loss) for loss in self.losses):
+                raise ValueError
+        except UserError:
+            raise
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError):
+            raise UserError(
+                "the state of the stopped run is damaged; start again with --overwrite"
+            ) from None

@@ -43,7 +43,7 @@ def verdict_of(monkeypatch):
     def verdict_of(clock, periods=PERIODS, others=OTHERS):
         monkeypatch.setattr(simulate, "run", clock.run)
         n_steps = []
-        rows = evaluate.measure(
+        rows = evaluate.period_statistics(
             clock,
             periods,
             CONFIG.task,
@@ -53,8 +53,8 @@ def verdict_of(monkeypatch):
             on_steps=n_steps.append,
         )
         assert sum(n_steps) == 22_000
-        found = evaluate.judge(rows, max_error=0.005, max_untrained_error=0.01, max_cv=0.019)
-        return evaluate.Verdict(rows, found), {f.measure: f for f in found}
+        found = evaluate.criteria(rows, max_error=0.005, max_untrained_error=0.01, max_cv=0.019)
+        return evaluate.Evaluation(rows, found), {f.measure: f for f in found}
 
     return verdict_of
 
@@ -62,10 +62,10 @@ def verdict_of(monkeypatch):
 @pytest.mark.parametrize("slow", [1.0, 1.007, 1.02])
 def test_a_clock_that_is_late(verdict_of, slow):
     verdict, found = verdict_of(Clock(slow, cv=0.001))
-    assert len(verdict.rows) == 7 + 7 + 5 and all(row.beats == row.runs for row in verdict.rows)
-    for row in verdict.rows:
+    assert len(verdict.statistics) == 7 + 7 + 5 and all(row.beats == row.runs for row in verdict.statistics)
+    for row in verdict.statistics:
         assert row.error == pytest.approx(slow - 1, abs=5e-4)
-        assert row.adrift == pytest.approx((1 - 1 / slow) * 20 / row.period, abs=0.1)
+        assert row.drift == pytest.approx((1 - 1 / slow) * 20 / row.period, abs=0.1)
     assert found["ITI error, trained periods"].met == (slow < 1.005)
     assert found["ITI error, cue alone from rest"].met == (slow < 1.005)
     assert found["ITI error, periods never trained"].met == (slow < 1.01)
@@ -74,10 +74,10 @@ def test_a_clock_that_is_late(verdict_of, slow):
 
 def test_cv_and_slope_of_a_noisy_clock(verdict_of):
     verdict, found = verdict_of(Clock(cv=0.02))
-    clicked = evaluate.rows_of(verdict.rows, evaluate.CLICKS)
+    clicked = evaluate.of_condition(verdict.statistics, evaluate.CLICKS)
     for row in clicked:  # a midpoint keeps sqrt(3/4) of the CV of a phase that diffuses
         assert row.cv == pytest.approx(0.02 * np.sqrt(3 / 4), rel=0.15)
-        assert row.adrift_sd < 1
+        assert row.drift_sd < 1
     assert evaluate.weber_slope(clicked) == pytest.approx(1, abs=0.1)
     assert found["slope of log SD against log mean ITI"].met and found["CV of ITIs"].met
     assert not verdict_of(Clock(cv=0.03))[1]["CV of ITIs"].met
@@ -87,30 +87,30 @@ def test_cv_and_slope_of_a_noisy_clock(verdict_of):
 
 def test_lateness_is_the_asynchrony(verdict_of):
     verdict, _ = verdict_of(Clock(late=0.02, cv=0.0005))
-    for row in evaluate.rows_of(verdict.rows, evaluate.CLICKS):
-        assert row.asynchrony == pytest.approx(0.02, abs=0.002) and row.untapped == 0
+    for row in evaluate.of_condition(verdict.statistics, evaluate.CLICKS):
+        assert row.asynchrony == pytest.approx(0.02, abs=0.002) and row.clicks_without_tap == 0
     assert "every click has its tap" in evaluate.table(verdict)
 
 
 @pytest.mark.parametrize("slow, word", [(2.0, "0.5 times"), (0.5, "2.0 times")])
 def test_half_and_double_tempo_do_not_pass(verdict_of, slow, word):
     verdict, found = verdict_of(Clock(slow))
-    assert all(row.beats == 0 for row in verdict.rows)
+    assert all(row.beats == 0 for row in verdict.statistics)
     for measure in ("taps in silence", "taps, cue alone from rest", "taps, periods never trained"):
         assert not found[measure].met
     missed_or_extra = "missed" if slow > 1 else "extra"
-    assert all(getattr(row, missed_or_extra) > 0 for row in verdict.rows)
+    assert all(getattr(row, missed_or_extra) > 0 for row in verdict.statistics)
 
 
 def test_a_clock_that_skips_is_told_without_knowing_its_period(verdict_of):
     verdict, found = verdict_of(Clock(silent=(10, 11)))
     assert not found["taps in silence"].met
-    assert all(row.missed >= row.runs for row in evaluate.rows_of(verdict.rows, evaluate.CLICKS))
+    assert all(row.missed >= row.runs for row in evaluate.of_condition(verdict.statistics, evaluate.CLICKS))
 
 
 def test_clicks_without_a_tap_are_counted(verdict_of):
     verdict, _ = verdict_of(Clock(silent=(1, 2)))
-    assert all(row.untapped > 0 for row in evaluate.rows_of(verdict.rows, evaluate.CLICKS))
+    assert all(row.clicks_without_tap > 0 for row in evaluate.of_condition(verdict.statistics, evaluate.CLICKS))
     assert "clicks have no tap" in evaluate.table(verdict)
 
 
@@ -119,7 +119,7 @@ def test_a_dead_network_meets_nothing_and_a_verdict_survives_its_checkpoint(verd
     assert not verdict.met and not any(finding.met for finding in found.values())
     text = evaluate.table(verdict)
     assert "nan%" not in text and text.count("NOT MET") == len(found)
-    assert evaluate.table(evaluate.Verdict.from_dict(verdict.to_dict())) == text
+    assert evaluate.table(evaluate.Evaluation.from_dict(verdict.to_dict())) == text
 
 
 def test_few_tempos_leave_out_what_needs_several(verdict_of):
