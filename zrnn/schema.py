@@ -95,7 +95,7 @@ class Training(Section):
         [0.5, 0.333, 0.25, 0.2, 0.166, 0.143, 0.125], "[s] trained periods, 2 to 8 Hz"
     )
     dt: Annotated[Seconds | None, BeforeValidator(_or_null)] = key(
-        None, "[s] time step of the descent; null: tau, or less so that it divides a click"
+        None, "[s] time step of the descent; null: tau, or less to divide a click"
     )
     epochs: int = key(1400, "updates of the descent, each on a new batch", ge=1, le=10_000_000)
     batch_size: int = key(14, "trials in a batch", ge=1, le=100_000)
@@ -151,7 +151,7 @@ class Drive(Section):
     onset: FiniteFloat = key(0.05, "[s] onset T0 of clicks and cue", ge=0, le=1e6)
     extra_periods: int = key(100, "number of untrained periods", ge=0, le=500)
     hidden_states: Literal["trained", "all", "none"] = key(
-        "trained", "periods whose hidden states are saved, 100 MB each: trained, all or none"
+        "trained", "periods with saved hidden states (100 MB each): trained, all or none"
     )
     sound: bool = key(False, "true: also beat_{p}.wav, in which clicks and taps can be heard")
     seed: int = seed_key("seed of the extra periods and of the recurrent noise")
@@ -165,7 +165,7 @@ class Drive(Section):
 
 
 class Check(Section):
-    """evaluation at the end of train.py; run lengths and onset are those of drive"""
+    """evaluation at the end of train.py; run lengths and onset: see drive"""
 
     enable: bool = key(True, "false: no evaluation")
     noise_runs: int = key(
@@ -176,7 +176,7 @@ class Check(Section):
     )
     untrained_runs: int = key(4, "runs at each untrained period", ge=1, le=1000)
     max_error: FiniteFloat = key(
-        0.003, "largest error of the mean ITI at trained periods, fraction of the period", gt=0
+        0.003, "largest error of the mean ITI at trained periods, as a fraction", gt=0
     )
     max_untrained_error: FiniteFloat = key(
         0.005, "largest error of the mean ITI at untrained periods", gt=0
@@ -306,8 +306,9 @@ class Config(Section):
             if low >= high:
                 wrong.append(f"{name}.cues is [{low:g}, {high:g}]: the lower one first")
         lengths = {f"{s}.{k}": self[s][k] for s, k in map(lambda k: k.split("."), KEYS)}
+        lengths["fig5.times"] = max(self.fig5.times)
         for name, seconds in lengths.items():
-            is_run = name.endswith("_seconds") and name != "training.save_seconds"
+            is_run = name.endswith(("_seconds", "times")) and name != "training.save_seconds"
             if is_run and (seconds / model.dt > MAX_STEPS or 0 < seconds < model.dt):
                 wrong.append(f"{name} is {seconds:g} s: 1 to {MAX_STEPS} steps of model.dt")
         if wrong:
