@@ -62,7 +62,9 @@ def verdict_of(monkeypatch):
 @pytest.mark.parametrize("slow", [1.0, 1.007, 1.02])
 def test_a_clock_that_is_late(verdict_of, slow):
     verdict, found = verdict_of(Clock(slow, cv=0.001))
-    assert len(verdict.statistics) == 7 + 7 + 5 and all(row.beats == row.runs for row in verdict.statistics)
+    assert len(verdict.statistics) == 7 + 7 + 5 and all(
+        row.beats == row.runs for row in verdict.statistics
+    )
     for row in verdict.statistics:
         assert row.error == pytest.approx(slow - 1, abs=5e-4)
         assert row.drift == pytest.approx((1 - 1 / slow) * 20 / row.period, abs=0.1)
@@ -105,12 +107,17 @@ def test_half_and_double_tempo_do_not_pass(verdict_of, slow, word):
 def test_a_clock_that_skips_is_told_without_knowing_its_period(verdict_of):
     verdict, found = verdict_of(Clock(silent=(10, 11)))
     assert not found["taps in silence"].met
-    assert all(row.missed >= row.runs for row in evaluate.of_condition(verdict.statistics, evaluate.CLICKS))
+    assert all(
+        row.missed >= row.runs for row in evaluate.of_condition(verdict.statistics, evaluate.CLICKS)
+    )
 
 
 def test_clicks_without_a_tap_are_counted(verdict_of):
     verdict, _ = verdict_of(Clock(silent=(1, 2)))
-    assert all(row.clicks_without_tap > 0 for row in evaluate.of_condition(verdict.statistics, evaluate.CLICKS))
+    assert all(
+        row.clicks_without_tap > 0
+        for row in evaluate.of_condition(verdict.statistics, evaluate.CLICKS)
+    )
     assert "clicks have no tap" in evaluate.table(verdict)
 
 

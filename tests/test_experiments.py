@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from zrnn.training.recipe import Row as Step
 
 from experiments import tables
 from zrnn import configuration, evaluate
@@ -13,7 +14,6 @@ from zrnn.checkpoints import save_checkpoint
 from zrnn.errors import UserError
 from zrnn.evaluate import Finding, Row, Verdict
 from zrnn.training import descent, refinement
-from zrnn.training.recipe import Row as Step
 
 for folder in ("experiments", "benchmarks"):
     sys.path.insert(0, str(Path(__file__).parents[1] / folder))
