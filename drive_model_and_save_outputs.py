@@ -167,7 +167,8 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     config, model, made_by = models.open_network(config_path, checkpoint, device, flags)
     text, drive = configuration.to_text(config, made_by), config.drive
     trained = list(config.training.periods)
-    periods = trained + extra_periods(drive.extra_periods, trained, drive.seed)
+    periods = trained + [period for period in drive.periods if period not in trained]
+    periods += extra_periods(drive.extra_periods, periods, drive.seed)
     n_hidden = {"trained": len(trained), "all": len(periods), "none": 0}[drive.hidden_states]
     floats = (len(periods) + n_hidden * len(model.w_hh)) * round(drive.keep_seconds / model.dt)
     n_bytes = 4 * floats + PICTURE_BYTES * len(periods) * config.plotting.enable

@@ -191,6 +191,10 @@ def main(
     generator = torch.Generator().manual_seed(training.seed)
     noise_seed = int(torch.randint(2**62, (), generator=generator))
     model = build_model(generator=generator, **dict(config.model)).to(device)
+    if training.start:
+        path, content = checkpoints.read_checkpoint(training.start)
+        model.load_state_dict(checkpoints.check_weights(content["state_dict"], model.state_dict()))
+        made_by["start_sha256"] = content["sha256"]
     noise = torch.Generator(device).manual_seed(noise_seed)
     run = TrainingRun(model, generator, noise, training.adam_beta2)
     if saved:

@@ -14,13 +14,13 @@ import yaml
 from pydantic import ValidationError
 
 from zrnn.errors import UserError
-from zrnn.schema import KEYS, PATHS, SECTIONS, Config
+from zrnn.schema import KEYS, PATHS, SECTIONS, TEXTS, Config
 
 DEFAULT_PATH = Path(__file__).parents[1] / "config.yaml"
 RUNS = "runs"  # folder of the runs that have a name
 MAX_BYTES, MAX_LINES = 1_000_000, 12  # of a configuration file; of an error message
 TRAINED = ("model", "task", "training")  # the sections that a checkpoint determines
-PLACES = ("training.save_path", "training.log_path", "training.save_seconds")  # never from there
+PLACES = ("training.save_path", "training.log_path", "training.save_seconds", "training.start")
 ORIGINAL_FLAGS = {  # of the original code's plot_fig5.py
     "config": "--config_path",
     "model": "--checkpoint",
@@ -251,7 +251,7 @@ def load(config_path=None, flags=None, checkpoint=None, name=None) -> Config:
         _compare(unset, layers["checkpoint"], where)
     _refuse([f"command line: unknown key {k}{suggestion(k)}" for k in flags if k not in KEYS])
     layers[""] = {
-        key: value if key in PATHS or not isinstance(value, str) else yaml.load(value, _Loader)
+        key: value if key in TEXTS or not isinstance(value, str) else yaml.load(value, _Loader)
         for key, value in flags.items()
     }
     flat = {key: value for layer in layers.values() for key, value in layer.items()}

@@ -132,6 +132,9 @@ class Training(Section):
     refine: bool = key(True, "after the descent, reduce the time step to model.dt")
     calibrate: bool = key(True, "at the end, correct the mean ITIs under noise")
     seed: int = seed_key("seed of weights, batches and noise")
+    start: Annotated[str | None, BeforeValidator(_or_null)] = key(
+        None, "file of a network from whose weights the training starts; null: random weights"
+    )
     save_path: Path = key("best_model.pth", "file of the trained network")
     save_seconds: FiniteFloat = key(
         30.0, "[s] between two saves of the state that --resume continues from", ge=0, le=1e9
@@ -149,7 +152,10 @@ class Drive(Section):
     keep_seconds: Seconds = key(50.0, "[s] rest of the run, with the cue alone; saved")
     clicks: bool = key(True, "false: no clicks, the cue alone")
     onset: FiniteFloat = key(0.05, "[s] onset T0 of clicks and cue", ge=0, le=1e6)
-    extra_periods: int = key(100, "number of untrained periods", ge=0, le=500)
+    periods: Annotated[list[Seconds], Len(0, 1000)] = key(
+        [], "[s] untrained periods of your own, beside those drawn at random"
+    )
+    extra_periods: int = key(100, "number of untrained periods drawn at random", ge=0, le=500)
     hidden_states: Literal["trained", "all", "none"] = key(
         "trained", "periods whose hidden states are saved, 100 MB each: trained, all or none"
     )
@@ -322,3 +328,4 @@ KEYS = {
     for name, field in fields.model_fields.items()
 }
 PATHS = [name for name, field in KEYS.items() if field.annotation is str]
+TEXTS = [*PATHS, "training.start"]  # keys whose values are taken as typed
