@@ -156,8 +156,8 @@ def test_a_lesion_is_columns_of_zeros_and_held_units_send_their_mean(kind):
     periods, discard = [0.5, 0.2], round(lesions.CLICK_SECONDS / model.dt)
     rates = np.random.default_rng(1).random((2, 25))  # of each unit at each period
     inputs = simulate.driving_inputs(periods, 3.0, model.dt, TASK, lesions.CLICK_SECONDS)
-    silenced = lesions.drive_lesioned(model, masks, periods, TASK, 1.0)
-    held = lesions.drive_lesioned(model, masks, periods, TASK, 1.0, rates=rates)
+    silenced = lesions.drive_lesioned(model, masks, 0 * rates, periods, TASK, 1.0)
+    held = lesions.drive_lesioned(model, masks, rates, periods, TASK, 1.0)
     assert silenced.shape == held.shape == (3, 2, 1000)
     for i, mask in enumerate(masks):
         oracle = copy.deepcopy(model)

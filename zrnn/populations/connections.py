@@ -43,17 +43,17 @@ def between_groups(w_hh: np.ndarray, found: Populations) -> list[Connections]:
     """Mean weights and total inputs of the groups, and total inputs with I split by shape."""
     rates = found.reference.cycle.mean(axis=0)
 
-    def with_units(groups: Groups) -> Groups:
-        return {name: units for name, units in groups.items() if units.any() and name != SILENT}
+    def with_units(groups: Groups):
+        kept = {name: units for name, units in groups.items() if units.any() and name != SILENT}
+        return list(kept), list(kept.values())
 
-    groups = with_units(found.reference.groups)
-    names, masks = list(groups), list(groups.values())
+    names, masks = with_units(found.reference.groups)
     matrices = [
         Connections("mean weight x 1000", names, 1000 * mean_weights(w_hh, masks), ".1f"),
         Connections("total input weight", names, total_inputs(w_hh, masks, rates)),
     ]
     if found.i_clusters:
-        groups = with_units({"all E": found.types["E"], **found.i_clusters})
-        total = total_inputs(w_hh, list(groups.values()), rates)
-        matrices.append(Connections("total input weight, I split by shape", list(groups), total))
+        names, masks = with_units({"all E": found.types["E"], **found.i_clusters})
+        total, title = total_inputs(w_hh, masks, rates), "total input weight, I split by shape"
+        matrices.append(Connections(title, names, total))
     return matrices

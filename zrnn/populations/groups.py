@@ -1,4 +1,4 @@
-"""Groups of units in a trained network, their activity, and how stable they are across tempos.
+"""Groups of units in a trained network: their activity, and how stable they are across tempos.
 
 A unit belongs to a group by its type (E or I) and by the phase at which its mean current peaks:
 near the tap (tap-E, tap-I) or between taps (inter-tap-E, inter-tap-I). A unit whose rate is 0 over
@@ -74,15 +74,18 @@ def find_populations(model, trained: Sequence[float], task_section, seed: int) -
 
     Raises UserError where the network does not beat.
     """
-    types, cue_constant = unit_types(len(model.w_hh), model.n_excit), task_section.cue_constant
+    is_excit = np.arange(len(model.w_hh)) < (model.n_excit or 0)
+    has_types = model.n_excit is not None
+    types = {"E": is_excit, "I": ~is_excit} if has_types else {"": ~is_excit}
+    cue_constant = task_section.cue_constant
     reference_period = cue_constant / reference_cue(trained, cue_constant)
     periods = [reference_period, *sorted(trained, reverse=True)]
     reference, *recordings = record(model, periods, task_section, types)
     cycle, clusters, silhouettes = reference.cycle, {}, {}
-    for name in types if len(types) > 1 else ():
+    for name in types if has_types else ():
         active = types[name] & ~reference.groups[SILENT]
         if active.sum() > 2:
-            all_e = cycle[:, types["E"]].mean(axis=1)
+            all_e = cycle[:, is_excit].mean(axis=1)
             clusters[name], silhouettes[name] = cluster_by_shape(cycle, active, all_e, seed)
     i_clusters = dict(zip(("early I", "late I"), clusters.get("I", ()), strict=False))
     return Populations(types, reference, recordings, i_clusters, silhouettes)
@@ -111,22 +114,14 @@ def record(model, periods: Sequence[float], task_section, types: Groups) -> list
     return recordings
 
 
-def unit_types(n_units: int, n_excit: int | None) -> Groups:
-    """The E and the I units, or {"": all units} without Dale's law (n_excit is None)."""
-    if n_excit is None:
-        return {"": np.ones(n_units, dtype=bool)}
-    is_excit = np.arange(n_units) < n_excit
-    return {"E": is_excit, "I": ~is_excit}
-
-
 def assign(phases: np.ndarray, cycle: np.ndarray, types: Groups) -> Groups:
     """The groups of units with these peak phases (N,) and mean rates (P, N)."""
-    silent, is_tap = cycle.max(axis=0) <= 0, trajectories.tap_units(phases)
-    tap = {f"tap-{t}".rstrip("-"): of_type & is_tap & ~silent for t, of_type in types.items()}
-    inter_tap = {
-        f"inter-tap-{t}".rstrip("-"): types[t] & ~is_tap & ~silent for t in reversed(types)
-    }
-    return {**tap, **inter_tap, SILENT: silent}
+    fires, is_tap, groups = cycle.max(axis=0) > 0, trajectories.tap_units(phases), {}
+    for name, of_type in types.items():
+        groups[f"tap-{name}".rstrip("-")] = of_type & is_tap & fires
+    for name, of_type in reversed(types.items()):
+        groups[f"inter-tap-{name}".rstrip("-")] = of_type & ~is_tap & fires
+    return groups | {SILENT: ~fires}
 
 
 def mean_rates(cycle: np.ndarray, groups: Groups) -> dict[str, np.ndarray]:
@@ -179,17 +174,6 @@ def fraction_unchanged(labels: np.ndarray) -> float:
 def describe(found: Populations) -> dict:
     """All numbers of the groups, in plain values for JSON."""
     types = {name or "all": units for name, units in found.types.items()}
-    tempos = []
-    for recording in [found.reference, *found.compared]:
-        phases, silent = recording.phases, recording.groups[SILENT]
-        tempo = {"period_s": recording.period, "mean_iti_s": recording.mean_iti}
-        tempo["sizes"] = {name: int(units.sum()) for name, units in recording.groups.items()}
-        tempo["silent"] = {name: int((units & silent).sum()) for name, units in types.items()}
-        tempo["activity"] = _activity(found, recording)
-        tempo["fraction_near_border"] = {
-            name: fraction_near_border(phases[units & ~silent]) for name, units in types.items()
-        }
-        tempos.append(tempo)
     is_tap = np.array([trajectories.tap_units(recording.phases) for recording in found.compared])
     active = ~np.any([recording.groups[SILENT] for recording in found.compared], axis=0)
     agreement = {}
@@ -198,7 +182,7 @@ def describe(found: Populations) -> dict:
         agreement[name] = {"units": labels.shape[1], "fraction": fraction_unchanged(labels)}
     return {
         "reference_period_s": found.reference.period,
-        "tempos": tempos,
+        "tempos": [_at_tempo(found, types, r) for r in [found.reference, *found.compared]],
         "fraction_near_border_if_even": 4 * BORDER,
         "agreement_across_tempos": agreement,
         "i_clusters": {name: int(units.sum()) for name, units in found.i_clusters.items()},
@@ -206,20 +190,25 @@ def describe(found: Populations) -> dict:
     }
 
 
-def _activity(found, recording):
-    """Mean rate and peak phase of each group; its lag to all E (or all units), and correlation."""
-    all_e = recording.cycle[:, next(iter(found.types.values()))].mean(axis=1)
-    activity = {}
-    for name, rate in mean_rates(recording.cycle, recording.groups | found.i_clusters).items():
+def _at_tempo(found, types, recording):
+    """Sizes of the groups at one tempo, and their timing relative to all E (or all) units."""
+    cycle, silent, activity = recording.cycle, recording.groups[SILENT], {}
+    all_e = cycle[:, next(iter(types.values()))].mean(axis=1)
+    for name, rate in mean_rates(cycle, recording.groups | found.i_clusters).items():
         if name != SILENT:
-            lag, correlation = lag_and_correlation(rate, all_e)
-            activity[name] = {
-                "mean_rate": float(rate.mean()),
-                "peak_phase": float(rate.argmax() / len(rate)),
-                "lag_cycles": lag,
-                "correlation": correlation,
-            }
-    return activity
+            numbers = rate.mean(), rate.argmax() / len(rate), *lag_and_correlation(rate, all_e)
+            keys = "mean_rate", "peak_phase", "lag_cycles", "correlation"
+            activity[name] = dict(zip(keys, map(float, numbers), strict=True))
+    return {
+        "period_s": recording.period,
+        "mean_iti_s": recording.mean_iti,
+        "sizes": {name: int(units.sum()) for name, units in recording.groups.items()},
+        "silent": {name: int((units & silent).sum()) for name, units in types.items()},
+        "activity": activity,
+        "fraction_near_border": {
+            t: fraction_near_border(recording.phases[units & ~silent]) for t, units in types.items()
+        },
+    }
 
 
 def activity_table(numbers: dict) -> str:
@@ -234,10 +223,8 @@ def activity_table(numbers: dict) -> str:
         silent = ", ".join(f"{name} {n}" for name, n in tempo["silent"].items())
         near = ", ".join(f"{t} {part:.0%}" for t, part in tempo["fraction_near_border"].items())
         lines.append(f"{'':<9}silent: {silent}; near the border of the tap window: {near}")
-    lines.append(
-        "peak: phase of the largest mean rate; lag [cycles] and correlation r to all E units"
-    )
     if_even = numbers["fraction_near_border_if_even"]
+    lines.append("peak: phase of the largest mean rate; lag [cycles] to all E units, correlation r")
     lines.append(f"near the border if phases were spread evenly: {if_even:.0%}")
     for name, stable in numbers["agreement_across_tempos"].items():
         active = f"{stable['units']} units active at all tempos"

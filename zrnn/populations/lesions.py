@@ -9,7 +9,7 @@ Shapes: N units, K lesions, P periods, B = K P trials, T time steps.
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -92,63 +92,52 @@ def plan(found: Populations, draws: int, seed: int) -> list[Lesion]:
     return lesions
 
 
-def lesioned(model, masks: np.ndarray, rates: np.ndarray | None = None):
-    """A copy of the model for B trials with lesions (B, N), which are put into its biases.
-
-    SILENCING_CURRENT makes rates 0, as if the units' columns of W and W_out were 0. Where rates
-    (B, N) are given, what the units would send at these rates is added to b and b_out.
-    """
-    copied, masks = copy.deepcopy(model), torch.as_tensor(masks, device=model.w_hh.device)
-    b_hh, b_ho = model.b_hh.detach() + SILENCING_CURRENT * masks.to(model.b_hh), model.b_ho.detach()
-    if rates is not None:
-        sent = torch.as_tensor(rates).to(b_hh) * masks
-        b_hh = b_hh + sent @ model.effective_w_hh().detach().t()
-        b_ho = b_ho + sent @ model.w_ho.detach().t()
-    copied.b_hh, copied.b_ho = torch.nn.Parameter(b_hh), torch.nn.Parameter(b_ho)
-    return copied
-
-
+@torch.no_grad()
 def drive_lesioned(
-    model, masks: np.ndarray, periods: Sequence[float], task_section, seconds: float,
-    noise=None, rates: np.ndarray | None = None,
-) -> np.ndarray:  # fmt: skip
-    """Outputs (K, P, T) with lesions (K, N) over `seconds` without clicks, which follow the clicks.
+    model, masks, rates, periods: Sequence[float], task_section, seconds: float, noise=None
+) -> np.ndarray:
+    """Outputs (K, P, T) with lesions masks (K, N), over the `seconds` [s] after the clicks.
 
-    rates (P, N): the rates at which units are held at each period; they are silenced without.
+    rates (P, N): at which lesioned units are held at each period, 0 where they are silenced. Every
+    trial has biases of its own: SILENCING_CURRENT makes the rates 0, as if the units' columns of W
+    and W_out were 0, and what they would send at `rates` is added.
     """
-    n_lesions, n_periods = len(masks), len(periods)
+    copied, n_lesions, n_periods = copy.deepcopy(model), len(masks), len(periods)
+    lesioned = torch.as_tensor(np.repeat(masks, n_periods, axis=0)).to(model.b_hh)  # (B, N)
+    sent = torch.as_tensor(np.tile(rates, (n_lesions, 1))).to(model.b_hh) * lesioned
+    b_hh = model.b_hh + SILENCING_CURRENT * lesioned + sent @ model.effective_w_hh().t()
+    copied.b_hh = torch.nn.Parameter(b_hh)
+    copied.b_ho = torch.nn.Parameter(model.b_ho + sent @ model.w_ho.t())
     inputs = simulate.driving_inputs(
         periods, CLICK_SECONDS + seconds, model.dt, task_section, CLICK_SECONDS
     )
-    held = None if rates is None else np.tile(rates, (n_lesions, 1))
-    copied = lesioned(model, np.repeat(masks, n_periods, axis=0), held)
     discard = round(CLICK_SECONDS / model.dt)
     run = simulate.run(copied, inputs.repeat(n_lesions, 1, 1), noise, discard=discard)
     return run.outputs.reshape(n_lesions, n_periods, -1)
 
 
 def outcomes(
-    model, lesions: list[Lesion], found: Populations, task_section, seconds: float, seed: int,
-    on_lesions: Callable[[int], object] = lambda n: None,
-) -> list[Outcome]:  # fmt: skip
+    model, lesions: list[Lesion], found: Populations, task_section, seconds, seed, on_lesions=None
+) -> list[Outcome]:
     """The effect of each lesion, silenced and held, at the compared tempos, with noise.
 
-    on_lesions(n) is called after every n lesions, each of which is run twice.
+    seconds [s] are kept of each run; on_lesions(n), if given, is called after every n lesions, each
+    of which is run twice.
     """
     periods = [recording.period for recording in found.compared]
     mean_rates = np.array([recording.cycle.mean(axis=0) for recording in found.compared])
-    noise = torch.Generator(model.w_hh.device).manual_seed(seed)
-    beats = {}
-    for method, rates in ((SILENCED, None), (HELD, mean_rates)):
+    noise, beats = torch.Generator(model.w_hh.device).manual_seed(seed), {}
+    for method, rates in ((SILENCED, 0 * mean_rates), (HELD, mean_rates)):
         for start in range(0, len(lesions), LESIONS_AT_ONCE):
             chunk = lesions[start : start + LESIONS_AT_ONCE]
             masks = np.array([lesion.units for lesion in chunk])
-            driven = drive_lesioned(model, masks, periods, task_section, seconds, noise, rates)
+            driven = drive_lesioned(model, masks, rates, periods, task_section, seconds, noise)
             for lesion, outputs in zip(chunk, driven, strict=True):
                 for period, output in zip(periods, outputs, strict=True):
                     key = lesion.group, lesion.kind, method, int(lesion.units.sum()), period
                     beats.setdefault(key, []).append(_beat(output, model.dt))
-            on_lesions(len(chunk))
+            if on_lesions:
+                on_lesions(len(chunk))
     return [_outcome(key, runs) for key, runs in beats.items()]
 
 
@@ -161,8 +150,8 @@ def _beat(output, dt) -> Beat:
 
 def _outcome(key, runs: list[Beat]) -> Outcome:
     """The outcome of several runs; key: group, kind, method, number of units, period [s]."""
-    beats, period = [beat for beat in runs if beat.ok], key[-1]
-    error = float(np.mean([beat.mean_iti for beat in beats]) / period - 1) if beats else None
+    beats = [beat for beat in runs if beat.ok]
+    error = float(np.mean([beat.mean_iti for beat in beats]) / key[-1] - 1) if beats else None
     cv = float(np.mean([beat.cv for beat in beats])) if beats else None
     verdict = Counter(beat.verdict for beat in runs).most_common(1)[0][0]
     return Outcome(*key, len(runs), len(beats), error, cv, verdict)
