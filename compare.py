@@ -10,7 +10,7 @@ value for each cue (NAME cue, NAME error) or period (NAME period, NAME cv).
   --name NAME          save in runs/NAME/comparison/ instead
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import chain, count
 from pathlib import Path
 
@@ -34,25 +34,6 @@ STYLES = [
 ]
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """The measures of one network. Errors of the mean ITI are fractions of the period.
-
-    trained_error, unseen_error, cv: the worst of the periods; range: lowest and highest cue with a
-    beat; rows: of `evaluate.measure`; errors (K,) at cues (K,), NaN where there is no beat.
-    """
-
-    checkpoint: str
-    trained_error: float
-    unseen_error: float | None
-    cv: float
-    slope: float
-    range: tuple[float, float]
-    rows: list[evaluate.Row]
-    cues: list[float]
-    errors: list[float]
-
-
 def find_network(word):
     """The checkpoint that a word of the command line means, and a name for it. UserError."""
     if Path(word).is_file():
@@ -65,7 +46,11 @@ def find_network(word):
 
 
 def drive(path, config_path, device, flags):
-    """The `Comparison` of one network. Raises UserError."""
+    """The measures of one network. Errors of the mean ITI are fractions of the period. UserError.
+
+    trained_error, unseen_error, cv: the worst of the periods; range: lowest and highest cue with a
+    beat; errors at cues: NaN where there is no beat; cvs at periods: of the trained ones.
+    """
     config, model, made_by = models.open_network(config_path, path, device, flags)
     section, task, trained = config.cue_range, config.task, config.training.periods
     others = evaluate.untrained_periods(trained, config.check.untrained_periods)
@@ -75,31 +60,30 @@ def drive(path, config_path, device, flags):
         many = dict(runs=RUNS, others=others, keep_seconds=KEEP_SECONDS, on_steps=bar.update)
         rows = evaluate.measure(model, trained, task, **many)
         beats = evaluate.beats_at_cues(model, cues, task, seconds, on_steps=bar.update)
-    clicked, unseen = (
-        evaluate.rows_of(rows, condition) for condition in (evaluate.CLICKS, evaluate.UNTRAINED)
-    )
+    clicked, unseen = (evaluate.rows_of(rows, c) for c in (evaluate.CLICKS, evaluate.UNTRAINED))
     itis = np.array([beat.mean_iti if beat.ok else np.nan for beat in beats])
-    return Comparison(
-        checkpoint=made_by["checkpoint"],
-        trained_error=evaluate.worst_error(clicked),
-        unseen_error=evaluate.worst_error(unseen) if unseen else None,
-        cv=float(np.max([row.cv for row in clicked])),
-        slope=evaluate.weber_slope(clicked),
-        range=evaluate.range_of_beat(cues, beats, reference_cue(trained, task.cue_constant)),
-        rows=rows,
-        cues=cues.tolist(),
-        errors=(itis * cues / task.cue_constant - 1).tolist(),
-    )
+    return {
+        "checkpoint": made_by["checkpoint"],
+        "trained_error": evaluate.worst_error(clicked),
+        "unseen_error": evaluate.worst_error(unseen) if unseen else np.nan,
+        "cv": float(np.max([row.cv for row in clicked])),
+        "slope": evaluate.weber_slope(clicked),
+        "range": evaluate.range_of_beat(cues, beats, reference_cue(trained, task.cue_constant)),
+        "cue": cues.tolist(),
+        "error": (itis * cues / task.cue_constant - 1).tolist(),
+        "period": [row.period for row in clicked],
+        "period_cv": [row.cv for row in clicked],
+        "rows": [asdict(row) for row in rows],
+    }
 
 
 def table(networks):
     """A line for each network."""
     lines = [f"{'network':<24} {'trained':>8} {'unseen':>8} {'CV':>7} {'slope':>6}   beats at cues"]
-    for name, network in networks.items():
-        unseen = "" if network.unseen_error is None else f"{network.unseen_error:.2%}"
+    for name, measures in networks.items():
         lines.append(
-            f"{name:<24} {network.trained_error:>8.2%} {unseen:>8} {network.cv:>7.2%} "
-            f"{network.slope:>6.2f}   {network.range[0]:.2f} to {network.range[1]:.2f}"
+            "{name:<24} {trained_error:>8.2%} {unseen_error:>8.2%} {cv:>7.2%} {slope:>6.2f}   "
+            "{range[0]:.2f} to {range[1]:.2f}".format(name=name, **measures)
         )
     lines.append("trained, unseen: worst error of the mean ITI; CV: worst of the trained periods;")
     lines.append("slope: of log SD against log mean ITI, 1 by Weber's law")
@@ -110,12 +94,12 @@ def draw(networks):
     """ITI error against cue, CV against period, range of the beat."""
     ratios = dict(layout="constrained", width_ratios=[1.4, 1, 1])
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(15, 4.5), **ratios)
-    for i, network in enumerate(networks.values()):
-        style, clicked = STYLES[i % len(STYLES)], evaluate.rows_of(network.rows, evaluate.CLICKS)
-        left.plot(network.cues, 100 * np.array(network.errors), ms=3, lw=0.8, **style)
-        periods, cvs = [row.period for row in clicked], [100 * row.cv for row in clicked]
-        middle.plot(periods, cvs, ms=5, lw=1, **style)
-        right.plot(network.range, [i, i], lw=3, **style)
+    for i, measures in enumerate(networks.values()):
+        style = STYLES[i % len(STYLES)]
+        left.plot(measures["cue"], 100 * np.array(measures["error"]), ms=3, lw=0.8, **style)
+        percent = 100 * np.array(measures["period_cv"])
+        middle.plot(measures["period"], percent, ms=5, lw=1, **style)
+        right.plot(measures["range"], [i, i], lw=3, **style)
     left.axhline(0, color="black", lw=0.8)
     left.set_yscale("symlog", linthresh=1)  # linear within 1 %: small within the trained range
     left.yaxis.set_major_formatter("{x:g}")
@@ -137,16 +121,14 @@ def main(*words, config_path=None, device="auto", **flags):
     for path, name in map(find_network, words):
         names = chain([name, path], (f"{path} ({i})" for i in count(2)))  # until one is free
         name = next(name for name in names if name not in networks)
-        networks[name] = network = drive(path, config_path, device, flags)
-        rows = evaluate.rows_of(network.rows, evaluate.CLICKS)
-        arrays |= {f"{name} cue": network.cues, f"{name} error": network.errors}
-        arrays |= {f"{name} {key}": [getattr(row, key) for row in rows] for key in ("period", "cv")}
+        networks[name] = measures = drive(path, config_path, device, flags)
+        arrays |= {f"{name} {key}": measures[key] for key in ("cue", "error", "period")}
+        arrays[f"{name} cv"] = measures["period_cv"]
     print(table(networks))
-    made_by = {network.checkpoint: name for name, network in networks.items()}
+    made_by = {measures["checkpoint"]: name for name, measures in networks.items()}
     text, drawn = configuration.to_text(config, made_by), {"comparison": draw(networks)}
-    numbers = {"comparison": {name: asdict(network) for name, network in networks.items()}}
-    arrays, suffix = {"comparison": arrays}, config.plotting.format
-    figures.save_results(folder, text, drawn, suffix, arrays, numbers)
+    arrays, numbers = {"comparison": arrays}, {"comparison": networks}
+    figures.save_results(folder, text, drawn, config.plotting.format, arrays, numbers)
 
 
 if __name__ == "__main__":
