@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from zrnn import checkpoints, checks, configuration
+from zrnn import checkpoints, configuration
 from zrnn.configuration import load
 from zrnn.errors import UserError
 from zrnn.schema import KEYS
@@ -213,7 +213,7 @@ def test_strange_places_are_no_files(tmp_path):
 )
 def test_what_a_mistyped_key_may_have_meant(line):
     key, _, words = line.strip().partition(" ")
-    text = checks.suggestion(key, ("checkpoint", "device"))
+    text = configuration.suggestion(key, ("checkpoint", "device"))
     assert words in text and bool(words) == bool(text)
 
 

@@ -146,7 +146,7 @@ def test_what_loses_a_beat_or_leaves_an_error_is_taken_back(make_oscillator, wor
             model.w_hh.add_(1.0)
         yield refinement.Step(0.001, np.array([worst, 0.0]))
         if lost:
-            raise reach.LostBeat("gone")
+            raise reach.LostCycle("gone")
 
     kept = abs(worst) < reach.WITHIN and not lost
     assert reach.stays(model, steps()) == kept

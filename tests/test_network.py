@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from zrnn.recurrence import Noise
 
 import models
 from zrnn import checkpoints, simulate

@@ -5,13 +5,13 @@ import copy
 import numpy as np
 import pytest
 import torch
+from zrnn.training.recipe import train
 
 import models
 from zrnn import checkpoints, simulate
 from zrnn.configuration import load
 from zrnn.taps import find_taps
 from zrnn.training import refinement
-from zrnn.training.recipe import train
 from zrnn.training.state import TrainingRun
 
 TASK = load().task
@@ -84,7 +84,7 @@ def test_calibration_makes_the_mean_itis_right(model, monkeypatch):
 
 def test_where_no_step_helps_a_network_that_beats_is_kept(model, monkeypatch):
     def mend(*args):
-        raise refinement.LostBeat("no step helps")
+        raise refinement.LostCycle("no step helps")
 
     monkeypatch.setattr(refinement, "mend", mend)
     monkeypatch.setattr(refinement, "NOISY_PERIODS", (10, 10))
@@ -94,7 +94,7 @@ def test_where_no_step_helps_a_network_that_beats_is_kept(model, monkeypatch):
     assert list(refinement.calibrate(model, PERIODS, TASK, torch.Generator().manual_seed(0)))
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     with pytest.raises(
-        refinement.LostBeat, match="no step helps|the beat is lost below dt"
+        refinement.LostCycle, match="no step helps|the beat is lost below dt"
     ):  # half way
         list(refinement.refine(model, PERIODS, TASK, model.dt / 2))
 
@@ -107,7 +107,7 @@ def test_a_rung_that_was_too_long_is_taken_back(model, monkeypatch):
             failed.append(model.dt)
             with torch.no_grad():
                 model.w_hh.mul_(0.9)
-            raise refinement.LostBeat("no step helps")
+            raise refinement.LostCycle("no step helps")
         return mend(model, *args)
 
     monkeypatch.setattr(refinement, "mend", fails_once)
@@ -146,7 +146,7 @@ def test_a_run_stopped_in_calibration_comes_to_the_same_network(tmp_path, model,
 def test_a_network_without_a_cycle_is_refused(model):
     with torch.no_grad():
         model.w_hh.mul_(0.5)
-    with pytest.raises(refinement.LostBeat, match="the descent left no beat at cue"):
+    with pytest.raises(refinement.LostCycle, match="the descent left no beat at cue"):
         list(refinement.refine(model, PERIODS, TASK, 0.001))
 
 
@@ -154,7 +154,7 @@ def test_a_step_that_helps_nothing_leaves_the_weights_alone(model, monkeypatch):
     cues, targets, cycles, errors = look(model)
     monkeypatch.setattr(refinement, "newton_step", lambda model, *_: model.w_hh.data.mul_(0.5))
     before = model.w_hh.detach().clone()
-    with pytest.raises(refinement.LostBeat, match="no step helps at dt 1 ms, cue"):
+    with pytest.raises(refinement.LostCycle, match="no step helps at dt 1 ms, cue"):
         refinement.mend(model, cues, targets, cycles, errors + 0.01, 1.0)
     assert torch.equal(model.w_hh, before)
 
