@@ -16,6 +16,7 @@ from sklearn.metrics import silhouette_score
 from zrnn import simulate, trajectories
 from zrnn import taps as tapping
 from zrnn.errors import UserError
+from zrnn.task import reference_cue
 
 SILENT = "silent"
 CLICK_SECONDS = 2.0  # [s] at the start of a recording, with clicks; not kept
