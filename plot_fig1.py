@@ -11,7 +11,6 @@ mean_cycle_length_{p}; cue, mean_iti_s, ok and trained of every driven period.
 
 import csv
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,25 +22,6 @@ from zrnn.figures import plt
 
 PCA_EVERY = 5  # [steps] between the samples that enter the PCA
 AGAIN = "run python drive_model_and_save_outputs.py, with the same --name or --checkpoint"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A trained period [s]; rates are scaled to 0..1 unit by unit.
-
-    taps (K,) [samples]; start (T, N): the first rates; sample (T', N): every PCA_EVERY-th of all
-    rates; order (N,): units by when they fire; lengths (K - 1,): of the trajectory in each cycle,
-    and mean_cycle_length: of the mean cycle, both None where there is no beat.
-    """
-
-    period: float
-    result: str
-    taps: np.ndarray
-    start: np.ndarray
-    sample: np.ndarray
-    order: np.ndarray
-    lengths: np.ndarray | None = None
-    mean_cycle_length: float | None = None
 
 
 def check_outputs(folder, made_by):
@@ -59,7 +39,7 @@ def check_outputs(folder, made_by):
 
 
 def read_outputs(folder, made_by, n_units, n_excit, seconds):
-    """Rows of summary.csv, trials with the rates of the first `seconds`, dt and cue constant [s].
+    """Rows of summary.csv, {trained period [s]: `read_trial`}, dt and the cue constant [s].
 
     Raises UserError where anything is missing or damaged.
     """
@@ -74,8 +54,11 @@ def read_outputs(folder, made_by, n_units, n_excit, seconds):
             row.update(ok=row["result"] == "beat", trained=row["trained"] == "True")
             if not np.isclose(row["cue"], cue_constant / row["period_s"]):
                 raise ValueError("summary.csv: a cue that is not that of its period")
-        trained = [row for row in rows if row["trained"]]
-        trials = [read_trial(folder, row, n_units, n_excit, round(seconds / dt)) for row in trained]
+        trials = {
+            row["period_s"]: read_trial(folder, row, n_units, n_excit, round(seconds / dt))
+            for row in rows
+            if row["trained"]
+        }
         if not trials:
             raise ValueError("summary.csv: no trained period")
         return rows, trials, dt, cue_constant
@@ -87,8 +70,13 @@ def read_outputs(folder, made_by, n_units, n_excit, seconds):
 
 
 def read_trial(folder, row, n_units, n_excit, n_steps):
-    """The trial of a row of summary.csv, with the rates of the first n_steps."""
-    period, result = row["period_s"], row["result"]
+    """The trial of a row of summary.csv: its rates, a sample of them, and arrays to save.
+
+    rates (T, N): the first n_steps, scaled to 0..1 unit by unit; sample (T', N): every PCA_EVERY-th
+    step of all; arrays: taps (K,) [samples], order (N,) of the units by when they fire and, where
+    there is a beat, lengths (K - 1,) of the trajectory in each cycle and mean_cycle_length.
+    """
+    period = row["period_s"]
     if not row["hidden_states_file"]:
         advice = "drive with --drive.hidden_states trained"
         raise UserError(f"{folder} has no hidden states of {period} s; {advice}")
@@ -99,15 +87,13 @@ def read_trial(folder, row, n_units, n_excit, n_steps):
     if taps.dtype.kind != "i" or (np.diff(taps, prepend=-1, append=len(states)) <= 0).any():
         raise ValueError(f"taps of {period} s: not ascending samples of the run")
     rates = trajectories.normalise_rates(states[:, 0])
-    always = period, result, taps, rates[:n_steps].copy(), rates[::PCA_EVERY].copy()
-    if not row["ok"]:
-        return Trial(*always, order=np.arange(n_units))
-    return Trial(
-        *always,
-        trajectories.firing_order(rates, taps, n_excit),
-        trajectories.cycle_lengths(rates, taps),
-        trajectories.closed_length(trajectories.mean_cycle(rates, taps)),
-    )
+    arrays = {"taps": taps, "order": np.arange(n_units)}
+    if row["ok"]:
+        arrays["order"] = trajectories.firing_order(rates, taps, n_excit)
+        arrays["lengths"] = trajectories.cycle_lengths(rates, taps)
+        mean_cycle = trajectories.mean_cycle(rates, taps)
+        arrays["mean_cycle_length"] = trajectories.closed_length(mean_cycle)
+    return rates[:n_steps].copy(), rates[::PCA_EVERY].copy(), arrays
 
 
 def draw_rates(rates, taps, n_excit, dt, title):
@@ -143,7 +129,7 @@ def draw_trajectories(panel, paths, taps, explained, colours):
     panel.legend(fontsize=8, loc="upper left")
 
 
-def draw_lengths(panel, trials, colours, dt):
+def draw_lengths(panel, arrays, colours, dt):
     """Mean and SD of the trajectory's length per cycle; in a corner, the length of the mean cycle.
 
     Noise lengthens a path in proportion to its duration, so the main panel measures noise x time.
@@ -151,13 +137,13 @@ def draw_lengths(panel, trials, colours, dt):
     """
     panel.set_title("Trajectory lengths: noise x time")
     corner = panel.inset_axes([0.62, 0.14, 0.36, 0.24])
-    for trial in [trial for trial in trials if trial.lengths is not None]:
-        point = trial.lengths.mean(), trial.lengths.std(ddof=1)
-        colour, label = colours[trial.period], figures.label_of(trial.period, colours)
+    for period in [period for period in colours if f"lengths_{period}" in arrays]:
+        lengths, colour = arrays[f"lengths_{period}"], colours[period]
+        point, label = (lengths.mean(), lengths.std(ddof=1)), figures.label_of(period, colours)
         panel.plot(*point, "o", color=colour)
         panel.annotate(label, point, (6, -4), textcoords="offset points")
-        mean_iti = 1000 * dt * np.diff(trial.taps).mean()
-        corner.plot(mean_iti, trial.mean_cycle_length, "o", mec=colour, mfc="none")
+        mean_iti = 1000 * dt * np.diff(arrays[f"taps_{period}"]).mean()
+        corner.plot(mean_iti, arrays[f"mean_cycle_length_{period}"], "o", mec=colour, mfc="none")
     panel.set(xlabel="mean length per cycle", ylabel="SD of the length")
     panel.margins(0.12)
     corner.margins(0.15)
@@ -189,28 +175,27 @@ def main(config_path=None, checkpoint=None, **flags):
     rows, trials, dt, cue_constant = read_outputs(
         folder, made_by, n_units, n_excit, section.trajectory_seconds
     )
-    colours = figures.period_colours([trial.period for trial in trials])
-    mean, axes, explained = trajectories.fit_plane(np.concatenate([t.sample for t in trials]), 3)
-    paths = {t.period: trajectories.project(t.start, mean, axes) for t in trials}
-    taps = {t.period: t.taps[t.taps < len(t.start)] for t in trials}
+    colours, name = figures.period_colours(trials), "PCA_and_model_activity_stats"
+    samples = np.concatenate([sample for _, sample, _ in trials.values()])
+    mean, axes, explained = trajectories.fit_plane(samples, 3)
 
-    drawn = {}
+    drawn, paths, taps = {}, {}, {}
     arrays = {k: np.array([row[k] for row in rows]) for k in ("cue", "mean_iti_s", "ok", "trained")}
-    for trial in trials:
-        period, title = trial.period, f"Firing rates, period {trial.period:g} s: {trial.result}"
-        window = trial.start[: round(section.window_seconds / dt), trial.order]
-        figure = draw_rates(window, trial.taps, n_excit, dt, title)
-        drawn[f"firing_rate_plot_{period}"] = figure
+    results = {row["period_s"]: row["result"] for row in rows}
+    for period, (rates, _, of_trial) in trials.items():
+        paths[period] = trajectories.project(rates, mean, axes)
+        taps[period] = of_trial["taps"][of_trial["taps"] < len(rates)]
+        arrays |= {f"{key}_{period}": array for key, array in of_trial.items()}
         arrays[f"path_{period}"] = paths[period]
-        for name in ("taps", "order", "lengths", "mean_cycle_length"):
-            if getattr(trial, name) is not None:
-                arrays[f"{name}_{period}"] = getattr(trial, name)
+        window = rates[: round(section.window_seconds / dt), of_trial["order"]]
+        title = f"Firing rates, period {period:g} s: {results[period]}"
+        figure = draw_rates(window, of_trial["taps"], n_excit, dt, title)
+        drawn[f"firing_rate_plot_{period}"] = figure
     figure = plt.figure(figsize=(15, 5), layout="constrained")
     space = figure.add_subplot(1, 3, 1, projection="3d")
     draw_trajectories(space, paths, taps, explained, colours)
-    draw_lengths(figure.add_subplot(1, 3, 2), trials, colours, dt)
+    draw_lengths(figure.add_subplot(1, 3, 2), arrays, colours, dt)
     draw_intervals(figure.add_subplot(1, 3, 3), rows, cue_constant)
-    name = "PCA_and_model_activity_stats"
     drawn[name] = figure
     text = configuration.to_text(config, made_by | {"drawn from": folder})
     figures.save_results(section.folder, text, drawn, config.plotting.format, {name: arrays})

@@ -160,7 +160,6 @@ def test_figure_1_of_a_damaged_drive_ends_in_one_line(save, make_oscillator, rec
         assert "\n" not in str(caught.value) and "model_outputs" in str(caught.value)
         for name, content in whole.items():
             (folder / name).write_bytes(content)
-    plot_fig1.main()
     assert not recwarn.list
 
 
