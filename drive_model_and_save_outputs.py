@@ -92,20 +92,34 @@ def save_sounds(folder, periods, clicks, with_clicks, dt):
         wavfile.write(folder / f"beat_{period}.wav", sound.RATE, samples)
 
 
-def draw_output(output, taps, dt, title):
-    """The end of an output (T,) and its taps [samples]."""
-    first = max(0, len(output) - round(PICTURE_SECONDS / dt))
-    late = taps[taps >= first]
-    figure, axes = plt.subplots(figsize=(7.6, 2.2), layout="constrained")
-    axes.plot(dt * np.arange(first, len(output)), output[first:], color="black", lw=1, label="z")
-    axes.plot(dt * late, output[late], "o", color="#D55E00", ms=5, label="taps")
-    axes.set(xlabel="time in silence [s]", ylabel="output z", xlim=(dt * first, dt * len(output)))
-    axes.set_title(title, fontsize=10)
+def output_picture(dt):
+    """A figure for the end of an output, and a function that draws another one into it.
+
+    draw(output (T,), taps [samples], title) -> the figure. To make a new one takes three times as
+    long.
+    """
+    figure, axes = plt.subplots(figsize=(7.6, 2.2))
+    figure.subplots_adjust(left=0.09, right=0.87, bottom=0.24, top=0.88)
+    (line,) = axes.plot([], [], color="black", lw=1, label="z")
+    (dots,) = axes.plot([], [], "o", color="#D55E00", ms=5, label="taps")
+    axes.set(xlabel="time in silence [s]", ylabel="output z")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
-    return figure
+
+    def draw(output, taps, title):
+        first = max(0, len(output) - round(PICTURE_SECONDS / dt))
+        late = taps[taps >= first]
+        line.set_data(dt * np.arange(first, len(output)), output[first:])
+        dots.set_data(dt * late, output[late])
+        axes.relim()
+        axes.autoscale_view(scalex=False)
+        axes.set_xlim(dt * first, dt * len(output))
+        axes.set_title(title, fontsize=10)
+        return figure
+
+    return draw
 
 
-def describe_output(folder, period, is_trained, has_states, config, text):
+def describe_output(folder, period, is_trained, has_states, config, draw, text):
     """Save the taps of one period and its picture; returns its row of summary.csv."""
     dt, output_file = config.model.dt, f"valid_output_{period}.npy"
     output = np.load(folder / output_file)
@@ -117,7 +131,7 @@ def describe_output(folder, period, is_trained, has_states, config, text):
     if config.plotting.enable:
         title = f"period {period} s: {beat.result}, mean ITI {beat.mean_iti:.4f} s"
         path = folder / f"plot_period_{period}.{config.plotting.format}"
-        figures.save_figure(draw_output(output, taps, dt, title), path, text, dpi=80)
+        figures.save_figure(draw(output, taps, title), path, text, dpi=80)
     return {
         "period_s": period,
         "cue": context_cue(period, config.task.cue_constant),
@@ -153,7 +167,8 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     config, model, made_by = models.open_network(config_path, checkpoint, device, flags)
     text, drive = configuration.to_text(config, made_by), config.drive
     trained = list(config.training.periods)
-    periods = trained + extra_periods(drive.extra_periods, trained, drive.seed)
+    periods = trained + [period for period in drive.periods if period not in trained]
+    periods += extra_periods(drive.extra_periods, periods, drive.seed)
     n_hidden = {"trained": len(trained), "all": len(periods), "none": 0}[drive.hidden_states]
     floats = (len(periods) + n_hidden * len(model.w_hh)) * round(drive.keep_seconds / model.dt)
     n_bytes = 4 * floats + PICTURE_BYTES * len(periods) * config.plotting.enable
@@ -164,9 +179,10 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     folder = Path(drive.folder)
     with files.claimed(folder), files.replacing_folder(folder, made_by) as part:
         drive_into(part, model, periods, n_hidden, config)
-        rows = []
+        rows, draw = [], output_picture(model.dt)
         for i, period in enumerate(periods):
-            rows.append(describe_output(part, period, i < len(trained), i < n_hidden, config, text))
+            kinds = i < len(trained), i < n_hidden
+            rows.append(describe_output(part, period, *kinds, config, draw, text))
         with open(part / "summary.csv", "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, rows[0])
             writer.writeheader()

@@ -1,7 +1,7 @@
-"""Make demo/index.html: a network in a page, where one turns its cue and hears its beat.
+"""Make demo/index.html: a page in which one turns the cue of a network and hears its beat.
 
-The page holds everything it needs, so that it opens by double click. As many of the other shipped
-networks as fit into MAX_BYTES can be chosen in it.
+The page needs no other file. It also holds as many of the other shipped networks as MAX_BYTES
+allow.
 
 --config_path FILE   a configuration; keys it lacks come from config.yaml
 --checkpoint FILE    the network, or shipped (default: training.save_path, else shipped)
@@ -21,9 +21,9 @@ from zrnn.populations import groups, lesions
 
 TEMPLATE = Path(__file__).parent / "demo" / "page.html"
 PAGE = TEMPLATE.with_name("index.html")
-PLACE = "THE DATA"  # in the template
+PLACE = "THE DATA"  # in the template, where the data go
 MAX_BYTES = 1_500_000  # of the page
-FAINT = 0.1  # of the median unit's largest rate: units whose own is below it are drawn against it
+MIN_PEAK = 0.1  # of the median unit; rates of units with a lower peak are drawn relative to it
 
 
 def encode(array, dtype: str) -> str:
@@ -32,10 +32,7 @@ def encode(array, dtype: str) -> str:
 
 
 def recurrence_of(model) -> dict:
-    """The numbers of the recurrence: W in float16, column after column, the rest in float32.
-
-    Rounded so, W moves the period by less than 0.1 % (a test measures it).
-    """
+    """The recurrence: W in float16, which moves the period by less than 0.1 %; else float32."""
     names = ("w_ih", "b_hh", "w_ho", "b_ho")
     w_in, b, w_out, b_out = (getattr(model, name).detach().cpu().numpy() for name in names)
     w_hh = model.effective_w_hh().detach().cpu().numpy()
@@ -45,33 +42,32 @@ def recurrence_of(model) -> dict:
     return numbers | {name: encode(vector, "<f4") for name, vector in vectors.items()}
 
 
-def picture_of(found: groups.Populations) -> dict:
-    """What the running picture is drawn by: firing order, largest rates, groups of units.
+def units_of(found: groups.Populations) -> dict:
+    """The order in which units are drawn, their largest rates, and their groups.
 
-    order: the units that fire, E before I, by when they peak between two taps at the middle of the
-    trained cues; its first rowsOfE are E.
+    order: units that fire, by when they peak at the reference cue, E (the first rowsOfE) before I.
     """
     peak = np.max([recording.cycle.max(axis=0) for recording in found.recordings], axis=0)
     first_type, cycle = next(iter(found.types.values())), found.reference.cycle
     order = trajectories.firing_order(cycle, [0, len(cycle)], first_type.sum())
     order = order[peak[order] > 0]
-    members = {**found.reference.groups, **found.parts}
+    members = {**found.reference.groups, **found.i_clusters}
     return {
         "order": encode(order, "<i2"),
         "rowsOfE": int(first_type[order].sum()),
         "nExcit": int(first_type.sum()),
-        "peak": encode(peak.clip(FAINT * np.median(peak[order])), "<f4"),
-        "groups": {name: np.flatnonzero(own).tolist() for name, own in members.items()},
+        "peak": encode(peak.clip(MIN_PEAK * np.median(peak[order])), "<f4"),
+        "groups": {name: np.flatnonzero(units).tolist() for name, units in members.items()},
     }
 
 
 def plane_of(found: groups.Populations) -> dict:
-    """The plane of the first two principal components of the mean cycles, and these cycles in it.
+    """The mean cycles in the plane of their first two principal components.
 
-    A point of the plane is axes @ rates - centre; low, high: the corners of all cycles.
+    A point of the plane is axes @ rates - centre; low, high: corners of all cycles.
     """
     mean, axes, _ = trajectories.fit_plane(np.concatenate([r.cycle for r in found.recordings]))
-    axes = axes * np.sign(axes.sum(axis=1, keepdims=True))  # a component's own sign means nothing
+    axes = axes * np.sign(axes.sum(axis=1, keepdims=True))  # the sign of a component is arbitrary
     loops = {r.period: trajectories.project(r.cycle, mean, axes).round(4) for r in found.recordings}
     points, colours = np.concatenate(list(loops.values())), figures.period_colours(loops)
     return {
@@ -98,12 +94,12 @@ def page_network(config_path, checkpoint, flags) -> dict:
         "cueConstant": config.task.cue_constant,
         "clickWidth": config.task.click_width,
     }
-    return about | recurrence_of(model) | picture_of(found) | plane_of(found)
+    return about | recurrence_of(model) | units_of(found) | plane_of(found)
 
 
 def page_of(template: str, networks: list[dict]) -> str:
     """The page that holds these networks."""
-    colours = {"E": figures.E_COLOUR, "I": figures.I_COLOUR}
+    colours = {"E": to_rgb(figures.E_COLOUR), "I": to_rgb(figures.I_COLOUR)}
     data = {
         "networks": networks,
         "taps": {
@@ -111,10 +107,10 @@ def page_of(template: str, networks: list[dict]) -> str:
             "hysteresis": taps.HYSTERESIS,
             "minTaps": taps.MIN_TAPS,
             "maxCv": taps.MAX_CV,
-            "runaway": lesions.RUNAWAY,
+            "runaway": lesions.MAX_OUTPUT,
         },
         "voices": {"click": vars(sound.CLICK), "tap": vars(sound.TAP)},
-        "colours": {name: [round(255 * c) for c in to_rgb(own)] for name, own in colours.items()},
+        "colours": {name: [round(255 * part) for part in rgb] for name, rgb in colours.items()},
     }
     return template.replace(PLACE, json.dumps(data).replace("</", "<\\/"))
 
@@ -122,14 +118,13 @@ def page_of(template: str, networks: list[dict]) -> str:
 def main(config_path=None, checkpoint=None, **flags):
     template = TEMPLATE.read_text(encoding="utf-8")
     networks = [page_network(config_path, checkpoint, flags)]
-    page = page_of(template, networks)
     for path in sorted(SHIPPED.parent.glob("*.pth")):
-        if path.stem == networks[0]["name"]:
-            continue
-        more = [*networks, page_network(config_path, path, flags)]
-        if len(page_of(template, more)) > MAX_BYTES:
-            break
-        networks, page = more, page_of(template, more)
+        if path.stem != networks[0]["name"]:
+            networks.append(page_network(config_path, path, flags))
+            if len(page_of(template, networks)) > MAX_BYTES:
+                networks.pop()
+                break
+    page = page_of(template, networks)
     with files.replacing(PAGE) as part:
         part.write_text(page, encoding="utf-8")
     names = ", ".join(network["name"] for network in networks)

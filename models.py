@@ -177,11 +177,32 @@ class RNN(nn.Module):
             self.run_block(part, inputs[block], w_hh, noise, block.start)
         return currents
 
-    def adjoint(self, currents: Tensor, grad_outputs: Tensor) -> Iterator:
-        """`adjoint` of this network, for currents of `unroll` and gradients by its outputs."""
-        return adjoint(
-            currents, grad_outputs, None, self.effective_w_hh(), self.w_ho, self.alpha
-        )  # fmt: skip
+    def adjoint(self, currents, grad_outputs, grad_currents=None, w_hh=None) -> Iterator:
+        """delta_t = dL/dx_t, backwards in time, a block of n steps at a time.
+
+            delta_t = (1 - alpha) delta_{t+1} + [x_t > 0] (alpha W' delta_{t+1} + W_out' g_t) + s_t
+
+        currents (T + 1, B, N) of `unroll`; g = grad_outputs = dL/dz (T, B, O); s = grad_currents
+        (T, B, N), the part of dL/dx that does not go through z. For M scalars L of each trial, g
+        and delta have B M columns, those of trial b from b M on.
+        Yields (slice of the steps, deltas (n, B, N), rates r_{t-1} and r_t (n + 1, B, N)).
+        """
+        w_hh, alpha = self.effective_w_hh() if w_hh is None else w_hh, self.alpha
+        n_scalars = grad_outputs.shape[1] // currents.shape[1]
+        delta = currents.new_zeros(grad_outputs.shape[1], currents.shape[2])
+        for block in reversed(blocks(*grad_outputs.shape[:2])):
+            rates = currents[block.start : block.stop + 1].relu()
+            active = rates[1:].sign()
+            if n_scalars > 1:
+                active = active.repeat_interleave(n_scalars, dim=1)
+            deltas = grad_outputs[block] @ self.w_ho
+            for k in reversed(range(len(deltas))):
+                deltas[k].addmm_(delta, w_hh, alpha=alpha).mul_(active[k])
+                deltas[k].add_(delta, alpha=1 - alpha)
+                if grad_currents is not None:
+                    deltas[k].add_(grad_currents[block.start + k])
+                delta = deltas[k]
+            yield block, deltas, rates
 
     def forward(self, inputs: Tensor, state=None, noise=None) -> tuple[Tensor, Tensor]:
         """A sequence: inputs (B, T, I) -> outputs z (B, T, O), currents x (B, T, N).
@@ -234,36 +255,10 @@ def blocks(n_steps: int, batch_size: int) -> list[slice]:
     return [slice(start, min(start + size, n_steps)) for start in range(0, n_steps, size)]
 
 
-def adjoint(currents, grad_outputs, grad_currents, w_hh, w_ho, alpha) -> Iterator:
-    """delta_t = dL/dx_t, backwards in time, a block of n steps at a time.
-
-        delta_t = (1 - alpha) delta_{t+1} + [x_t > 0] (alpha W' delta_{t+1} + W_out' g_t) + s_t
-
-    currents (T + 1, B, N) of `RNN.unroll`; g = grad_outputs = dL/dz (T, B, O); s = grad_currents
-    (T, B, N), the part of dL/dx that does not go through z, or None. For M scalars L of each trial,
-    g and delta have B M columns, those of trial b from b M on.
-    Yields (slice of the steps, deltas (n, B, N), rates r_{t-1} and r_t (n + 1, B, N)).
-    """
-    n_scalars = grad_outputs.shape[1] // currents.shape[1]
-    delta = currents.new_zeros(grad_outputs.shape[1], currents.shape[2])
-    for block in reversed(blocks(*grad_outputs.shape[:2])):
-        rates = currents[block.start : block.stop + 1].relu()
-        active = rates[1:].sign()
-        if n_scalars > 1:
-            active = active.repeat_interleave(n_scalars, dim=1)
-        deltas = grad_outputs[block] @ w_ho
-        for k in reversed(range(len(deltas))):
-            deltas[k].addmm_(delta, w_hh, alpha=alpha).mul_(active[k]).add_(delta, alpha=1 - alpha)
-            if grad_currents is not None:
-                deltas[k].add_(grad_currents[block.start + k])
-            delta = deltas[k]
-        yield block, deltas, rates
-
-
 class Sequence(torch.autograd.Function):
     """The recurrence over a whole sequence, with its gradient in closed form.
 
-    Autograd would record every step. Here only the currents x are kept, and with `adjoint`
+    Autograd would record every step. Here only the currents x are kept, and with `RNN.adjoint`
 
         dL/dW = alpha sum_t delta_t r'_{t-1},   dL/dW_in = alpha sum_t delta_t u'_t,   and so on.
     """
@@ -274,7 +269,7 @@ class Sequence(torch.autograd.Function):
         outputs = currents.new_empty(*inputs.shape[:2], len(b_ho))
         for block in blocks(*inputs.shape[:2]):
             outputs[block] = model.readout(currents[block.start + 1 : block.stop + 1])
-        ctx.alpha = model.alpha
+        ctx.model, ctx.dt = model, model.dt
         ctx.save_for_backward(inputs, currents, w_ih, w_hh, w_ho)
         ctx.set_materialize_grads(False)
         return outputs, currents[1:]
@@ -284,22 +279,23 @@ class Sequence(torch.autograd.Function):
         if torch.is_grad_enabled():  # create_graph: second derivatives are not defined here
             raise RuntimeError("only first derivatives; for second ones loop over model.step")
         inputs, currents, w_ih, w_hh, w_ho = ctx.saved_tensors
-        alpha = ctx.alpha
+        alpha = ctx.dt / ctx.model.tau
         if grad_outputs is None:
             grad_outputs = inputs.new_zeros(*inputs.shape[:2], len(w_ho))
         d_inputs = torch.empty_like(inputs) if ctx.needs_input_grad[1] else None
         d_ih, d_hh, d_ho = (torch.zeros_like(weights) for weights in (w_ih, w_hh, w_ho))
         d_b = w_hh.new_zeros(len(w_hh))
-        parts = adjoint(currents, grad_outputs, grad_currents, w_hh, w_ho, alpha)
-        for block, deltas, rates in parts:
-            flat = deltas.flatten(0, 1)
-            d_hh.addmm_(flat.t(), rates[:-1].flatten(0, 1), alpha=alpha)
-            d_ih.addmm_(flat.t(), inputs[block].flatten(0, 1), alpha=alpha)
-            d_ho.addmm_(grad_outputs[block].flatten(0, 1).t(), rates[1:].flatten(0, 1))
-            d_b.add_(flat.sum(0), alpha=alpha)
-            delta = deltas[0]  # dL/dx_1 after the last block
-            if d_inputs is not None:
-                torch.matmul(deltas, w_ih, out=d_inputs[block]).mul_(alpha)
+        with ctx.model.temporarily(dt=ctx.dt):
+            parts = ctx.model.adjoint(currents, grad_outputs, grad_currents, w_hh)
+            for block, deltas, rates in parts:
+                flat = deltas.flatten(0, 1)
+                d_hh.addmm_(flat.t(), rates[:-1].flatten(0, 1), alpha=alpha)
+                d_ih.addmm_(flat.t(), inputs[block].flatten(0, 1), alpha=alpha)
+                d_ho.addmm_(grad_outputs[block].flatten(0, 1).t(), rates[1:].flatten(0, 1))
+                d_b.add_(flat.sum(0), alpha=alpha)
+                delta = deltas[0]  # dL/dx_1 after the last block
+                if d_inputs is not None:
+                    torch.matmul(deltas, w_ih, out=d_inputs[block]).mul_(alpha)
         d_state = None
         if ctx.needs_input_grad[2]:
             d_state = alpha * (delta @ w_hh) * (currents[0] > 0) + (1 - alpha) * delta

@@ -11,7 +11,6 @@ mean_cycle_length_{p}; cue, mean_iti_s, ok and trained of every driven period.
 
 import csv
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,96 +20,93 @@ from zrnn import cli, configuration, figures, trajectories
 from zrnn.errors import UserError
 from zrnn.figures import plt
 
-PCA_EVERY = 5  # [steps] every so many steps enter the PCA
+PCA_EVERY = 5  # [steps] between the samples that enter the PCA
+AGAIN = "run python drive_model_and_save_outputs.py, with the same --name or --checkpoint"
 
 
-def check_outputs(folder, checkpoint, sha256):
-    """Raises UserError unless `folder` holds a whole drive of the network with that hash."""
-    again = "python drive_model_and_save_outputs.py, with the same --name or --checkpoint"
-    try:
-        made_by = json.loads((folder / "made_by.json").read_text())
-        driven, driven_sha256, sizes = (made_by[k] for k in ("checkpoint", "sha256", "files"))
-    except (OSError, ValueError, KeyError):
-        raise UserError(f"{folder}/made_by.json: missing or damaged; run {again}") from None
-    if driven_sha256 != sha256:
+def check_outputs(folder, made_by):
+    """Raises UserError unless all files of a drive of this network are there in full length."""
+    driven = json.loads((folder / "made_by.json").read_text(encoding="utf-8"))
+    if driven["sha256"] != made_by["sha256"]:
         raise UserError(
-            f"{folder}: made from {driven} ({driven_sha256[:8]}), not from {checkpoint} "
-            f"({sha256[:8]}); run {again}, or name the network with --checkpoint"
+            f"{folder}: made from {driven['checkpoint']} ({driven['sha256'][:8]}), not from "
+            f"{made_by['checkpoint']} ({made_by['sha256'][:8]}); {AGAIN}, or name the network "
+            "with --checkpoint"
         )
-    for name, size in sizes.items():
+    for name, size in driven["files"].items():
         if not (folder / name).is_file() or (folder / name).stat().st_size != size:
-            raise UserError(f"{folder}/{name}: missing or not whole; run {again}")
+            raise UserError(f"{folder}/{name}: missing or not whole; {AGAIN}")
 
 
-@dataclass(frozen=True)
-class Trial:
-    """What figure 1 shows of one driven period [s]; rates are stretched to 0..1 unit by unit.
+def read_outputs(folder, made_by, n_units, n_excit, seconds):
+    """Rows of summary.csv, {trained period [s]: `read_trial`}, dt and the cue constant [s].
 
-    taps (K,) [samples]; order (N,) of the units by when they fire; start (T, N), the first rates;
-    sample (T', N), every so many of all; lengths (K - 1,) of the trajectory's cycles and
-    mean_cycle_length, both None where there is no beat.
+    Raises UserError where anything is missing or damaged.
     """
+    try:
+        check_outputs(folder, made_by)
+        driven_with = configuration.read(folder / "config.yaml")
+        dt, cue_constant = driven_with["model"]["dt"], driven_with["task"]["cue_constant"]
+        with open(folder / "summary.csv", newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            row.update({name: float(row[name]) for name in ("period_s", "cue", "mean_iti_s")})
+            row.update(ok=row["result"] == "beat", trained=row["trained"] == "True")
+            if not np.isclose(row["cue"], cue_constant / row["period_s"]):
+                raise ValueError("summary.csv: a cue that is not that of its period")
+        trials = {
+            row["period_s"]: read_trial(folder, row, n_units, n_excit, round(seconds / dt))
+            for row in rows
+            if row["trained"]
+        }
+        if not trials:
+            raise ValueError("summary.csv: no trained period")
+        return rows, trials, dt, cue_constant
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # a damaged file can fail anywhere inside its parser
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:150]
+        raise UserError(f"{folder}: missing or damaged ({reason}); {AGAIN}") from None
 
-    period: float
-    verdict: str
-    taps: np.ndarray
-    order: np.ndarray
-    start: np.ndarray
-    sample: np.ndarray
-    lengths: np.ndarray | None = None
-    mean_cycle_length: float | None = None
 
-    def arrays(self):
-        """Those to keep beside the figure."""
-        kept = {"taps": self.taps, "order": self.order}
-        if self.lengths is not None:
-            kept |= {"lengths": self.lengths, "mean_cycle_length": self.mean_cycle_length}
-        return {f"{name}_{self.period}": array for name, array in kept.items()}
+def read_trial(folder, row, n_units, n_excit, n_steps):
+    """The trial of a row of summary.csv: its rates, a sample of them, and arrays to save.
 
-
-def read_trial(folder, row, n_excit, n_followed):
-    """One driven period, of which the first n_followed steps are kept. Raises UserError."""
+    rates (T, N): the first n_steps, scaled to 0..1 unit by unit; sample (T', N): every PCA_EVERY-th
+    step of all; arrays: taps (K,) [samples], order (N,) of the units by when they fire and, where
+    there is a beat, lengths (K - 1,) of the trajectory in each cycle and mean_cycle_length.
+    """
+    period = row["period_s"]
     if not row["hidden_states_file"]:
-        raise UserError(
-            f"{folder} has no hidden states of {row['period_s']} s; drive with "
-            "--drive.hidden_states trained"
-        )
-    states = np.load(folder / row["hidden_states_file"], mmap_mode="r")[:, 0]
-    taps, rates = np.load(folder / row["taps_file"]), trajectories.normalise_rates(states)
-    order, lengths = np.arange(rates.shape[1]), {}
+        advice = "drive with --drive.hidden_states trained"
+        raise UserError(f"{folder} has no hidden states of {period} s; {advice}")
+    states = np.load(folder / row["hidden_states_file"], mmap_mode="r")
+    taps = np.load(folder / row["taps_file"])
+    if states.shape != (len(states), 1, n_units) or not np.isfinite(states).all():
+        raise ValueError(f"hidden states of {period} s: not finite, or not (T, 1, {n_units})")
+    if taps.dtype.kind != "i" or (np.diff(taps, prepend=-1, append=len(states)) <= 0).any():
+        raise ValueError(f"taps of {period} s: not ascending samples of the run")
+    rates = trajectories.normalise_rates(states[:, 0])
+    arrays = {"taps": taps, "order": np.arange(n_units)}
     if row["ok"]:
-        order = trajectories.firing_order(rates, taps, n_excit)
-        lengths["lengths"] = trajectories.cycle_lengths(trajectories.path_steps(rates), taps)
-        lengths["mean_cycle_length"] = trajectories.closed_length(
-            trajectories.mean_cycle(rates, taps)
-        )
-    start, sample = rates[:n_followed].copy(), rates[::PCA_EVERY].copy()
-    return Trial(row["period_s"], row["verdict"], taps, order, start, sample, **lengths)
-
-
-def read_outputs(folder):
-    """The rows of a drive's summary.csv, its step dt [s] and its cue constant [s]."""
-    with open(folder / "summary.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    for row in rows:
-        row.update({name: float(row[name]) for name in ("period_s", "cue", "mean_iti_s")})
-        row.update(ok=row["verdict"] == "beat", trained=row["trained"] == "True")
-    driven_with = configuration.read(folder / "config.yaml")
-    return rows, driven_with["model"]["dt"], driven_with["task"]["cue_constant"]
+        arrays["order"] = trajectories.firing_order(rates, taps, n_excit)
+        arrays["lengths"] = trajectories.cycle_lengths(rates, taps)
+        mean_cycle = trajectories.mean_cycle(rates, taps)
+        arrays["mean_cycle_length"] = trajectories.closed_length(mean_cycle)
+    return rates[:n_steps].copy(), rates[::PCA_EVERY].copy(), arrays
 
 
 def draw_rates(rates, taps, n_excit, dt, title):
-    """Sorted firing rates (T, N) in 0..1, E in red above I in blue, taps as lines."""
-    n_units = rates.shape[1]
-    heights = [max(n_excit, 1), max(n_units - n_excit, 1)]
+    """Sorted rates (T, N) in 0..1, E in red above I in blue; dashed lines: taps [samples]."""
+    heights = [max(n_excit, 1), max(rates.shape[1] - n_excit, 1)]
     shared = dict(sharex=True, height_ratios=heights, layout="constrained")
     figure, axes = plt.subplots(2, 1, figsize=(9, 5), **shared)
-    groups = [("E units", "Reds", slice(0, n_excit)), ("I units", "Blues", slice(n_excit, None))]
-    for panel, (label, colours, units) in zip(axes, groups, strict=True):
+    types = [("E units", "Reds", slice(0, n_excit)), ("I units", "Blues", slice(n_excit, None))]
+    for panel, (label, colours, units) in zip(axes, types, strict=True):
         shown = rates[:, units].T
         if shown.size:
-            look = dict(cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-            image = panel.imshow(shown, extent=(0, len(rates) * dt, len(shown), 0), **look)
+            style = dict(cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+            image = panel.imshow(shown, extent=(0, len(rates) * dt, len(shown), 0), **style)
             figure.colorbar(image, ax=panel, label="rate, 0..1", pad=0.01)
         for tap in taps[taps < len(rates)]:
             panel.axvline(tap * dt, color="black", ls="--", lw=1)
@@ -121,44 +117,33 @@ def draw_rates(rates, taps, n_excit, dt, title):
 
 
 def draw_trajectories(panel, paths, taps, explained, colours):
-    """Paths {period: (T, 3)} in the space of the first three principal components, with taps."""
+    """Paths {period: (T, 3)} along the first three principal components, with their taps."""
     panel.set_title("Trajectories; black: taps")
-    if not explained.any():
-        panel.text2D(0.5, 0.5, "no unit fires", ha="center", transform=panel.transAxes)
-        panel.set_axis_off()
-        return
     for period, path in paths.items():
         label = figures.label_of(period, paths)
         panel.plot(*path.T, color=colours[period], lw=0.6, label=label)
         panel.plot(*path[taps[period]].T, "o", color="black", ms=3)
-    for i, share in enumerate(explained):
-        getattr(panel, f"set_{'xyz'[i]}label")(f"PC{i + 1} ({share:.0%})")
-    panel.set_box_aspect(None, zoom=0.85)  # or the label of PC3 leaves the panel
+    for i, fraction in enumerate(explained):
+        getattr(panel, f"set_{'xyz'[i]}label")(f"PC{i + 1} ({fraction:.0%})")
+    panel.set_box_aspect(None, zoom=0.85)  # otherwise the label of PC3 leaves the panel
     panel.legend(fontsize=8, loc="upper left")
 
 
-def draw_lengths(panel, trials, colours, dt):
-    """Mean and SD of the trajectory's length per cycle; in a corner, that of the mean cycle.
+def draw_lengths(panel, arrays, colours, dt):
+    """Mean and SD of the trajectory's length per cycle; in a corner, the length of the mean cycle.
 
-    A noisy path is the longer the longer it lasts: its length measures noise x time. In the mean
-    cycle, of which there is one and so no SD, noise is averaged out.
+    Noise lengthens a path in proportion to its duration, so the main panel measures noise x time.
+    In the mean cycle noise is averaged out; there is one of them, and so no SD.
     """
     panel.set_title("Trajectory lengths: noise x time")
-    beating = [trial for trial in trials if trial.lengths is not None]
-    if not beating:
-        panel.text(
-            0.5, 0.5, "no beat at any trained period", ha="center", transform=panel.transAxes
-        )
-        panel.set_axis_off()
-        return
     corner = panel.inset_axes([0.62, 0.14, 0.36, 0.24])
-    for trial in beating:
-        point = trial.lengths.mean(), trial.lengths.std(ddof=1)
-        colour, label = colours[trial.period], figures.label_of(trial.period, colours)
+    for period in [period for period in colours if f"lengths_{period}" in arrays]:
+        lengths, colour = arrays[f"lengths_{period}"], colours[period]
+        point, label = (lengths.mean(), lengths.std(ddof=1)), figures.label_of(period, colours)
         panel.plot(*point, "o", color=colour)
         panel.annotate(label, point, (6, -4), textcoords="offset points")
-        mean_iti = 1000 * dt * np.diff(trial.taps).mean()
-        corner.plot(mean_iti, trial.mean_cycle_length, "o", mec=colour, mfc="none")
+        mean_iti = 1000 * dt * np.diff(arrays[f"taps_{period}"]).mean()
+        corner.plot(mean_iti, arrays[f"mean_cycle_length_{period}"], "o", mec=colour, mfc="none")
     panel.set(xlabel="mean length per cycle", ylabel="SD of the length")
     panel.margins(0.12)
     corner.margins(0.15)
@@ -167,17 +152,15 @@ def draw_lengths(panel, trials, colours, dt):
 
 
 def draw_intervals(panel, rows, cue_constant):
-    """Mean ITI against cue for all driven periods, beside the ideal."""
+    """Mean ITI against cue of all driven periods, beside the ideal."""
     cues = np.linspace(min(r["cue"] for r in rows), max(r["cue"] for r in rows), 200)
     ideal = f"ideal: {cue_constant} s / cue"
     panel.plot(cues, 1000 * cue_constant / cues, color="black", lw=1, label=ideal)
     for trained, colour, label in ((False, "0.5", "never trained"), (True, "gold", "trained")):
-        own = [
-            (r["cue"], 1000 * r["mean_iti_s"]) for r in rows if r["ok"] and r["trained"] == trained
-        ]
-        look = dict(color=colour, mec="black", mew=0.4, ms=6, label=label)
-        if own:
-            panel.plot(*np.transpose(own), "o", **look)
+        shown = [row for row in rows if row["ok"] and row["trained"] == trained]
+        if shown:
+            points = [row["cue"] for row in shown], [1000 * row["mean_iti_s"] for row in shown]
+            panel.plot(*points, "o", color=colour, mec="black", mew=0.4, ms=6, label=label)
     silent = [row["cue"] for row in rows if not row["ok"]]
     if silent:
         panel.plot(silent, np.zeros(len(silent)), "x", color="#D55E00", label="no beat")
@@ -187,38 +170,35 @@ def draw_intervals(panel, rows, cue_constant):
 
 def main(config_path=None, checkpoint=None, **flags):
     config, model, made_by = models.open_network(config_path, checkpoint, "cpu", flags)
-    print(configuration.changes_text(config))
-    fig1, source = config.fig1, Path(config.drive.folder)
-    check_outputs(source, made_by["checkpoint"], made_by["sha256"])
-    rows, dt, cue_constant = read_outputs(source)
-    text = configuration.to_text(config, made_by | {"drawn from": source})
-    n_excit = len(model.w_hh) if model.n_excit is None else model.n_excit
+    section, folder, n_units = config.fig1, Path(config.drive.folder), len(model.w_hh)
+    n_excit = n_units if model.n_excit is None else model.n_excit
+    rows, trials, dt, cue_constant = read_outputs(
+        folder, made_by, n_units, n_excit, section.trajectory_seconds
+    )
+    colours, name = figures.period_colours(trials), "PCA_and_model_activity_stats"
+    samples = np.concatenate([sample for _, sample, _ in trials.values()])
+    mean, axes, explained = trajectories.fit_plane(samples, 3)
 
-    n_shown, n_followed = (round(s / dt) for s in (fig1.window_seconds, fig1.trajectory_seconds))
-    trials = [read_trial(source, row, n_excit, n_followed) for row in rows if row["trained"]]
-    colours = figures.period_colours([trial.period for trial in trials])
-    mean, axes, explained = trajectories.fit_plane(np.concatenate([t.sample for t in trials]), 3)
-    paths = {t.period: trajectories.project(t.start, mean, axes) for t in trials}
-    taps = {t.period: t.taps[t.taps < len(t.start)] for t in trials}
-
-    drawn, arrays = {}, {}
-    for trial in trials:
-        title = f"Firing rates, period {trial.period:g} s: {trial.verdict}"
-        window = trial.start[:n_shown, trial.order]
-        drawn[f"firing_rate_plot_{trial.period}"] = draw_rates(
-            window, trial.taps, n_excit, dt, title
-        )
-        arrays |= trial.arrays() | {f"path_{trial.period}": paths[trial.period]}
+    drawn, paths, taps = {}, {}, {}
+    arrays = {k: np.array([row[k] for row in rows]) for k in ("cue", "mean_iti_s", "ok", "trained")}
+    results = {row["period_s"]: row["result"] for row in rows}
+    for period, (rates, _, of_trial) in trials.items():
+        paths[period] = trajectories.project(rates, mean, axes)
+        taps[period] = of_trial["taps"][of_trial["taps"] < len(rates)]
+        arrays |= {f"{key}_{period}": array for key, array in of_trial.items()}
+        arrays[f"path_{period}"] = paths[period]
+        window = rates[: round(section.window_seconds / dt), of_trial["order"]]
+        title = f"Firing rates, period {period:g} s: {results[period]}"
+        figure = draw_rates(window, of_trial["taps"], n_excit, dt, title)
+        drawn[f"firing_rate_plot_{period}"] = figure
     figure = plt.figure(figsize=(15, 5), layout="constrained")
     space = figure.add_subplot(1, 3, 1, projection="3d")
     draw_trajectories(space, paths, taps, explained, colours)
-    draw_lengths(figure.add_subplot(1, 3, 2), trials, colours, dt)
+    draw_lengths(figure.add_subplot(1, 3, 2), arrays, colours, dt)
     draw_intervals(figure.add_subplot(1, 3, 3), rows, cue_constant)
-    for key in ("cue", "mean_iti_s", "ok", "trained"):
-        arrays[key] = np.array([row[key] for row in rows])
-    name = "PCA_and_model_activity_stats"
     drawn[name] = figure
-    figures.save_results(fig1.folder, text, drawn, config.plotting.format, {name: arrays})
+    text = configuration.to_text(config, made_by | {"drawn from": folder})
+    figures.save_results(section.folder, text, drawn, config.plotting.format, {name: arrays})
 
 
 if __name__ == "__main__":

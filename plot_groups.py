@@ -1,9 +1,9 @@
-"""Draw the populations inside a trained network, and what it does without them.
+"""Draw the groups of units in a trained network, and the beat when some of them are lesioned.
 
-Saves groups.png (where units peak, what the groups do over a cycle), weights.png (how they are
-connected, beside the reduced model) and lesions.png (the beat when a group is silenced or held at
-its mean rate, or a share of all units is lost), the numbers in groups.json, and the arrays behind
-the pictures in .npz: phases [tempos, N], cycles [tempos, phases of a cycle, N], masks [N].
+Saves groups.png (when units fire), weights.png (how the groups are connected, beside the reduced
+model), lesions.png (the beat without a group, or without a random fraction of the units), all
+numbers in groups.json, and arrays in groups.npz: phases [tempos, N], cycles [tempos, phases, N],
+masks [N]. The section `timing` of groups.json tells when I units fire relative to the E units.
 
 --config_path FILE   a configuration; keys it lacks come from config.yaml
 --checkpoint FILE    the network, or shipped (default: training.save_path, else shipped)
@@ -13,15 +13,15 @@ the pictures in .npz: phases [tempos, N], cycles [tempos, phases of a cycle, N],
 from dataclasses import asdict
 
 import numpy as np
-from tqdm import tqdm
 
 import models
 from zrnn import cli, configuration, figures, trajectories
+from zrnn.dynamics import reduced_model
 from zrnn.figures import E_COLOUR, I_COLOUR, plt
-from zrnn.populations import connections, groups, lesions
+from zrnn.populations import connections, groups, lesions, timing
+from zrnn.task import context_cue
 
-# full lines: near the tap, dashed: between taps
-STYLES = {
+LINES = {  # colour and style of each group; dashed: between taps
     "tap-E": (E_COLOUR, "-"),
     "tap-I": (I_COLOUR, "-"),
     "tap": ("0.2", "-"),
@@ -33,34 +33,34 @@ STYLES = {
     "late I": ("#4393C3", "-."),
 }
 TYPE_COLOURS = {"E": E_COLOUR, "I": I_COLOUR, "": "0.3"}
-SATURATED = 20  # [%] error of the ITI at which the colour of a cell no longer changes
+PHASE_EDGES = np.linspace(-0.5, 0.5, 21)  # [cycles] of the histogram of peak phases
+SATURATED = 20  # [%] error of the ITI at which the colour of a cell is darkest
 
 
 def draw_phases(panel, recording, types):
-    """Where units peak, E upwards, I downwards; filled: weighted by mean rate, line: units."""
-    edges = np.linspace(-0.5, 0.5, 21)
+    """Peak phases, E upwards, I downwards; filled: weighted by mean rate, line: every unit is 1."""
     panel.axvspan(-trajectories.TAP_PHASE, trajectories.TAP_PHASE, color="0.9", zorder=0)
     for sign, (name, of_type) in zip((1, -1), types.items(), strict=False):
-        units = of_type & ~recording.groups[groups.SILENT]
+        units, colour = of_type & ~recording.groups[groups.SILENT], TYPE_COLOURS[name]
         phases = (recording.phases[units] + 0.5) % 1 - 0.5
         rates = recording.cycle[:, units].mean(axis=0)
-        for weights, look in ((rates, dict(fill=True, alpha=0.6)), (np.ones(len(rates)), {})):
-            heights = 100 * np.histogram(phases, edges, weights=weights)[0]
-            heights = heights / max(weights.sum(), 1e-12)  # there may be no such unit
-            panel.stairs(sign * heights, edges, color=TYPE_COLOURS[name], **look)
-        look = dict(color=TYPE_COLOURS[name], weight="bold", va="center")
-        panel.text(0.03, 0.5 + 0.44 * sign, name, transform=panel.transAxes, **look)
+        for weights, style in ((rates, dict(fill=True, alpha=0.6)), (np.ones(len(rates)), {})):
+            percent = 100 * np.histogram(phases, PHASE_EDGES, weights=weights)[0]
+            percent = percent / max(weights.sum(), 1e-12)  # where no unit of the type is active
+            panel.stairs(sign * percent, PHASE_EDGES, color=colour, **style)
+        style = dict(color=colour, weight="bold", va="center", transform=panel.transAxes)
+        panel.text(0.03, 0.5 + 0.44 * sign, name, **style)
     panel.axhline(0, color="black", lw=0.8)
     panel.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
 
 
-def draw_curves(panel, curves, sizes):
-    """Mean rates {name: (P,)} over one cycle, the tap in its middle."""
-    for name, curve in curves.items():
+def draw_rates(panel, cycle, members):
+    """Mean rates of groups over the cycle (P, N), with the tap in its middle."""
+    for name, curve in groups.mean_rates(cycle, members).items():
         turned = np.roll(curve, len(curve) // 2)
         phases, closed = np.linspace(-0.5, 0.5, len(curve) + 1), np.append(turned, turned[0])
-        colour, line = STYLES[name]
-        label = f"{name} ({sizes[name].sum()})"
+        colour, line = LINES[name]
+        label = f"{name} ({members[name].sum()})"
         panel.plot(phases, closed, color=colour, ls=line, lw=2, label=label)
     panel.axvline(0, color="0.6", lw=0.8, zorder=0)
     narrow = dict(handlelength=1.6, borderpad=0.1, labelspacing=0.2, frameon=False)
@@ -68,83 +68,81 @@ def draw_curves(panel, curves, sizes):
 
 
 def draw_groups(found):
-    """One column a tempo: where units peak, the groups' mean rates, and those of the parts."""
-    n_rows, recordings = 3 if found.parts else 2, found.compared
+    """A column for each tempo: peak phases, rates of the groups, rates of early and late I."""
+    rows = ["peak phase [% of type]\nfilled: by rate; line: units", "mean rate of the group"]
+    if found.i_clusters:
+        rows.append("mean rate;\nI split by shape of its cycle")
     shared = dict(sharex=True, sharey="row", squeeze=False, layout="constrained")
-    figure, axes = plt.subplots(n_rows, len(recordings), figsize=(9.5, 2.9 * n_rows), **shared)
-    all_e = {"all E": found.types["E"]} if found.parts else {}
-    periods = [r.period for r in recordings]
-    for column, r in zip(axes.T, recordings, strict=True):
-        draw_phases(column[0], r, found.types)
-        shown = {name: units for name, units in r.groups.items() if name != groups.SILENT}
-        for panel, members in zip(column[1:], (shown, {**all_e, **found.parts}), strict=False):
-            draw_curves(panel, groups.mean_rates(r.cycle, members), members)
-        n_silent = r.groups[groups.SILENT].sum()
-        column[0].set_title(f"{figures.label_of(r.period, periods)}, {n_silent} units silent")
+    size = 9.5, 2.9 * len(rows)
+    figure, axes = plt.subplots(len(rows), len(found.compared), figsize=size, **shared)
+    periods = [recording.period for recording in found.compared]
+    for column, recording in zip(axes.T, found.compared, strict=True):
+        draw_phases(column[0], recording, found.types)
+        shown = dict(recording.groups)
+        n_silent = shown.pop(groups.SILENT).sum()
+        draw_rates(column[1], recording.cycle, shown)
+        if found.i_clusters:
+            clusters = {"all E": found.types["E"], **found.i_clusters}
+            draw_rates(column[2], recording.cycle, clusters)
+        label = figures.label_of(recording.period, periods)
+        column[0].set_title(f"{label}, {n_silent} units silent")
         column[-1].set_xlabel("phase from the tap [cycles]")
-    highest = [max(np.abs(p.dataLim.intervaly).max() for p in row) for row in axes]
-    axes[0, 0].set_ylim(-1.1 * highest[0] if len(found.types) > 1 else 0, 1.1 * highest[0])
-    for row, top in zip(axes[1:], highest[1:], strict=True):
-        row[0].set_ylim(0, 1.5 * top)  # room for the legend
-    labels = "peak phase [% of type]\nfilled: by rate; line: units", "mean rate of the group"
-    for row, label in zip(
-        axes, (*labels, "mean rate;\nI split by shape of its cycle"), strict=False
-    ):
-        row[0].set_ylabel(label)
+    for i, (row, label) in enumerate(zip(axes, rows, strict=True)):
+        top = max(np.abs(panel.dataLim.intervaly).max() for panel in row)
+        limits = (0, 1.5 * top) if i else (-1.1 * top if len(found.types) > 1 else 0, 1.1 * top)
+        row[0].set(ylabel=label, ylim=limits)  # 1.5: room for the legend
     axes[0, 0].set_xlim(-0.5, 0.5)
     return figure
 
 
 def draw_weights(matrices):
-    """Matrices of `connections`, two in a row, red positive."""
+    """Matrices of weights, two in a row, red positive."""
     n_rows = -(-len(matrices) // 2)
-    figure, axes = plt.subplots(
-        n_rows, 2, figsize=(8.5, 3.9 * n_rows), layout="constrained", squeeze=False
-    )
+    size = 8.5, 3.9 * n_rows
+    figure, axes = plt.subplots(n_rows, 2, figsize=size, layout="constrained", squeeze=False)
     for panel in axes.flat[len(matrices) :]:
         panel.remove()
-    for panel, own in zip(axes.flat, matrices, strict=False):
-        values, names = own.post_pre, own.names
-        limit = np.abs(values).max()
-        panel.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
-        for (i, j), value in np.ndenumerate(values):
+    for panel, matrix in zip(axes.flat, matrices, strict=False):
+        limit, names = np.abs(matrix.weights).max(), matrix.groups
+        panel.imshow(matrix.weights, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        for (i, j), value in np.ndenumerate(matrix.weights):
             colour = "white" if abs(value) > 0.6 * limit else "black"
-            panel.text(j, i, f"{value:{own.digits}}", ha="center", va="center", color=colour)
+            panel.text(j, i, f"{value:{matrix.digits}}", ha="center", va="center", color=colour)
         panel.set_xticks(range(len(names)), names, rotation=25, ha="right")
         panel.set_yticks(range(len(names)), names)
-        panel.set(title=own.what, xlabel="from", ylabel="to")
+        panel.set(title=matrix.title, xlabel="from", ylabel="to")
     return figure
 
 
-def draw_lesions(rows, periods):
-    """A column each for silenced and for held units; groups, random units, shares: ITI and CV."""
-    kinds = {kind: [] for kind in (lesions.GROUP, lesions.RANDOM, lesions.LOSS)}
-    for row in rows:
-        if (row.group, row.n_units) not in kinds[row.kind]:
-            kinds[row.kind].append((row.group, row.n_units))
-    heights = [len(names) for names in kinds.values()]
+def draw_lesions(outcomes, periods):
+    """Error and CV of the ITI: columns silenced and held; groups, random units, random loss."""
+    lesioned = {kind: {} for kind in (lesions.GROUP, lesions.RANDOM, lesions.LOSS)}
+    for outcome in outcomes:
+        rows = lesioned[outcome.kind]
+        rows.setdefault((outcome.group, outcome.n_units), len(rows))
+    heights = [len(rows) for rows in lesioned.values()]
     shared = dict(sharex=True, sharey="row", height_ratios=heights, layout="constrained")
-    figure, axes = plt.subplots(len(kinds), 2, figsize=(9.5, 0.42 * sum(heights) + 1.8), **shared)
-    for line, (kind, names) in zip(axes, kinds.items(), strict=True):
-        for panel, how in zip(line, (lesions.SILENCED, lesions.HELD), strict=True):
-            image = np.full((len(names), len(periods)), np.nan)
-            for row in rows:
-                if (row.kind, row.how) == (kind, how):
-                    i, j = names.index((row.group, row.n_units)), periods.index(row.period)
-                    image[i, j] = 100 * row.error if row.beats else np.nan
-                    dark = not abs(image[i, j]) < 0.7 * SATURATED
-                    look = dict(color="white" if dark else "black", fontsize=9)
-                    panel.text(j, i, lesions.in_short(row), ha="center", va="center", **look)
+    figure, axes = plt.subplots(3, 2, figsize=(9.5, 0.42 * sum(heights) + 1.8), **shared)
+    for line, (kind, rows) in zip(axes, lesioned.items(), strict=True):
+        for panel, method in zip(line, (lesions.SILENCED, lesions.HELD), strict=True):
+            errors = np.full((len(rows), len(periods)), np.nan)
+            for outcome in outcomes:
+                if (outcome.kind, outcome.method) == (kind, method):
+                    cell = rows[outcome.group, outcome.n_units], periods.index(outcome.period)
+                    errors[cell] = 100 * outcome.error if outcome.beats else np.nan
+                    colour = "black" if abs(errors[cell]) < 0.7 * SATURATED else "white"
+                    style = dict(ha="center", va="center", color=colour, fontsize=9)
+                    panel.text(*cell[::-1], lesions.in_short(outcome), **style)
             panel.set_facecolor("0.35")
-            drawn = panel.imshow(image, cmap="PuOr", vmin=-SATURATED, vmax=SATURATED, aspect="auto")
-            panel.hlines(np.arange(1, len(names)) - 0.5, -0.5, len(periods) - 0.5, "white", lw=1.5)
-            panel.set_title(f"{kind}: {how}", fontsize=10)
-        # "silent" alone would read as what the network then is
-        labels = [f"{g} units ({n})" if g == groups.SILENT else f"{g} ({n})" for g, n in names]
-        line[0].set_yticks(range(len(names)), labels)
+            colours = dict(cmap="PuOr", vmin=-SATURATED, vmax=SATURATED)
+            image = panel.imshow(errors, aspect="auto", **colours)
+            panel.hlines(np.arange(1, len(rows)) - 0.5, -0.5, len(periods) - 0.5, "white", lw=1.5)
+            panel.set_title(f"{kind}: {method}", fontsize=10)
+        # the word "silent" alone would be read as the outcome
+        labels = [f"{g} units ({n})" if g == groups.SILENT else f"{g} ({n})" for g, n in rows]
+        line[0].set_yticks(range(len(rows)), labels)
         line[0].set_xticks(range(len(periods)), [figures.label_of(p, periods) for p in periods])
-    bar = figure.colorbar(drawn, ax=axes, shrink=0.6, extend="both", pad=0.01)
-    bar.set_label(
+    figure.colorbar(image, ax=axes, shrink=0.6, extend="both", pad=0.01).set_label(
         "error of the mean ITI [%]\n"
         "in a cell: error, CV [%] (runs that beat, where not all do); grey: no beat"
     )
@@ -153,33 +151,43 @@ def draw_lesions(rows, periods):
 
 def main(config_path=None, checkpoint=None, device="auto", **flags):
     config, model, made_by = models.open_network(config_path, checkpoint, device, flags)
-    own = config.groups
+    section, task = config.groups, config.task
 
-    found = groups.find_populations(model, config.training.periods, config.task, own.seed)
-    numbers = made_by | groups.describe(found)
-    matrices = connections.matrices(model.effective_w_hh().detach().cpu().numpy(), found)
-    numbers["connections"] = [asdict(matrix) for matrix in matrices]
-    print(groups.table(numbers))
-
-    planned = lesions.plan(found, own.draws, own.seed)
-    with tqdm(total=2 * len(planned), desc="lesions", unit="lesion") as bar:
-        rows = lesions.outcomes(
-            model, planned, found, config.task, own.lesion_seconds, own.seed, bar.update
-        )
-    numbers["lesions"] = [asdict(row) for row in rows]
-    print(lesions.table(rows))
-
+    found = groups.find_populations(model, config.training.periods, task, section.seed)
     periods = [recording.period for recording in found.compared]
+    numbers = made_by | groups.describe(found)
+    print(groups.activity_table(numbers))
+
+    matrices = connections.between_groups(model.effective_w_hh().detach().cpu().numpy(), found)
+    if model.n_excit is not None:
+        names = ["tap-E", "tap-I", "inter-tap-I"]
+        matrices.append(connections.Connections("reduced model's W", names, reduced_model.W))
+        slow_to_fast = found.recordings[0], found.reference, found.recordings[-1]
+        cues = [context_cue(recording.period, task.cue_constant) for recording in slow_to_fast]
+        numbers["timing"] = timing.timing_at_cues(model, cues, task)
+        print(timing.timing_table(numbers["timing"]))
+    numbers["connections"] = [asdict(matrix) for matrix in matrices]
+
+    planned = lesions.plan(found, section.draws, section.seed)
+    with cli.progress_bar(2 * len(planned), "lesions", "lesion") as bar:
+        outcomes = lesions.outcomes(
+            model, planned, found, task, section.lesion_seconds, section.seed, bar.update
+        )
+    numbers["lesions"] = [asdict(outcome) for outcome in outcomes]
+    print(lesions.outcome_table(outcomes))
+
     drawn = {"groups": draw_groups(found), "weights": draw_weights(matrices)}
-    drawn["lesions"] = draw_lesions(rows, periods)
+    drawn["lesions"] = draw_lesions(outcomes, periods)
+    masks = {**found.reference.groups, **found.i_clusters}
     arrays = {
         "periods": np.array(periods),
         "phases": np.array([recording.phases for recording in found.compared]),
         "cycles": np.array([recording.cycle for recording in found.compared]),
-        **{f"mask {name}": own for name, own in {**found.reference.groups, **found.parts}.items()},
+        **{f"mask {name}": mask for name, mask in masks.items()},
     }
     text, suffix = configuration.to_text(config, made_by), config.plotting.format
-    figures.save_results(own.folder, text, drawn, suffix, {"groups": arrays}, {"groups": numbers})
+    arrays, numbers = {"groups": arrays}, {"groups": numbers}
+    figures.save_results(section.folder, text, drawn, suffix, arrays, numbers)
 
 
 if __name__ == "__main__":

@@ -21,11 +21,12 @@ from pathlib import Path
 import torch
 
 from models import build_model
-from zrnn import checkpoints, cli, configuration, evaluate, figures, files, simulate
+from zrnn import checkpoints, cli, configuration, evaluate, figures, files, simulate, threads
 from zrnn import task as tasks
 from zrnn.errors import UserError
 from zrnn.training import descent, distributed
 from zrnn.training.refinement import LostCycle, calibrate, refine
+from zrnn.training.start import check_places, starting_point, state_path
 from zrnn.training.state import Diverged, TrainingRun
 
 
@@ -52,9 +53,10 @@ def train(run, config, ranks=(0, 1)):
         with model.temporarily(dt=training.dt, noise_scale=noise_scale), precision:
             trials = tasks.draw_trials(training, model.dt, task, run.generator)
             trials = [values.to(model.w_hh.device) for values in trials]
-            loss = descent.update_weights(
-                model, run.optimizer, trials, run.noise, training, ranks
-            )  # the gradient is computed there
+            with threads.faster("update"):  # the gradient is computed in update_weights
+                loss = descent.update_weights(
+                    model, run.optimizer, trials, run.noise, training, ranks
+                )
         run.record_loss(loss)
         yield row(number, training.dt, noise_scale, rate, loss)
     if run.part == "descent":
@@ -113,63 +115,6 @@ def show(bar, row):
         bar.update(0)
 
 
-def state_path(config):
-    """Where a run saves the state to continue from."""
-    return Path(f"{config.training.save_path}.state")
-
-
-def starting_point(config_path, flags, name, resume, device):
-    """The configuration of a run, and the state in which it was stopped or None. UserError."""
-    if str(config_path).endswith(".pth"):
-        path, content = checkpoints.read_checkpoint(config_path)
-        if not isinstance(content.get("config"), dict):
-            raise UserError(f"checkpoint {path}: does not say which configuration made it")
-        config_path = configuration.without_places(content["config"])
-    config = configuration.load(config_path, flags, name=name)
-    path = state_path(config)
-    if resume not in (True, False, "auto"):
-        raise UserError(f"--resume is {resume!r}; allowed: nothing after it, or auto")
-    if not resume or (resume == "auto" and not path.exists()):
-        return config, None
-    if not path.exists():
-        raise UserError(f"{path} is missing: no run to resume; start one without --resume")
-    saved = checkpoints.read_checkpoint(path)[1]
-    if not {"part", "device", "config"} <= set(saved):
-        raise UserError(f"{path}: not the state of a stopped run; start one without --resume")
-    if saved["device"] != device.type:
-        raise UserError(f"device is {device.type}; allowed: {saved['device']}, as it was started")
-    before = configuration.without_places(saved["config"])
-    config = configuration.load(config_path or before, flags, name=name)
-    different = [
-        f"{key} is {new!r}; allowed: {old!r}, with which the run to resume was started"
-        for key, new, old in configuration.differences(config, configuration.load(before))
-        if key.startswith(configuration.TRAINED) and key not in configuration.PLACES
-    ]
-    if different:
-        raise UserError("\n".join(different))
-    return config, saved
-
-
-def check_places(config, resume, overwrite):
-    """Raises UserError unless the run can write its files and may replace what is there."""
-    save_path, pictures = Path(config.training.save_path), Path(config.plotting.folder)
-    for path in (save_path, state_path(config), config.training.log_path, pictures / "Period.png"):
-        files.check_file(path)
-    if save_path.exists() and not (overwrite or resume):
-        raise UserError(
-            f"{save_path} exists; replace it with --overwrite, or keep both with --name NAME or "
-            "another --training.save_path"
-        )
-    if state_path(config).exists() and not (overwrite or resume):
-        raise UserError(
-            f"{state_path(config)} is of a stopped run; continue it with --resume, or start again "
-            "with --overwrite"
-        )
-    log = Path(config.training.log_path)
-    if log.exists() and log.read_bytes()[:5] not in (b"", b"part,"):
-        raise UserError(f"{log} is not a log of train.py, and would be replaced")
-
-
 def draw_trial(inputs, target, output, dt, title):
     """Clicks and cue (T, 2) above, target and output (T,) below."""
     seconds = dt * torch.arange(len(output))
@@ -213,6 +158,7 @@ def save_log(path, log):
 def finish(run, config, about):
     """Save the network and the log; draw, drive and evaluate the network as configured."""
     model, save_path = run.model.eval(), config.training.save_path
+    about["made_by"] |= threads.used()
     about |= dict(updates=len(run.losses), training_seconds=run.seconds, rollbacks=run.rollbacks)
     checkpoints.save_checkpoint(save_path, model, **about)
     save_log(config.training.log_path, run.log)
@@ -239,13 +185,16 @@ def main(
     if ranks[0] == 0:
         print(configuration.changes_text(config))
     made_by = checkpoints.provenance() | {"device": str(device), "processes": ranks[1]}
-    made_by["threads"] = torch.get_num_threads()
     about = dict(config=configuration.plain(config), seed=training.seed, made_by=made_by)
 
     # network; the noise has another seed than the weights and batches
     generator = torch.Generator().manual_seed(training.seed)
     noise_seed = int(torch.randint(2**62, (), generator=generator))
     model = build_model(generator=generator, **dict(config.model)).to(device)
+    if training.start:
+        path, content = checkpoints.read_checkpoint(training.start)
+        model.load_state_dict(checkpoints.check_weights(content["state_dict"], model.state_dict()))
+        made_by["start_sha256"] = content["sha256"]
     noise = torch.Generator(device).manual_seed(noise_seed)
     run = TrainingRun(model, generator, noise, training.adam_beta2)
     if saved:

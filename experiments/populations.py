@@ -1,11 +1,9 @@
-"""Tables of groups and lesions over trained networks, in Markdown, from their groups.json.
+"""Markdown tables of groups, timing and lesions of several networks, from their groups.json.
 
 for f in pretrained/*.pth; do
     python plot_groups.py --checkpoint $f --groups.folder populations/$(basename $f .pth)
 done
 python experiments/populations.py populations/*/groups.json
-
-Reads what plot_groups.py wrote; nothing is driven anew.
 """
 
 import json
@@ -14,90 +12,54 @@ from pathlib import Path
 import fire
 
 
-def print_table(title, names, columns, cell):
-    """A Markdown table: a row a name, a column a network; cell(network's numbers, name)."""
-    print(f"\n| {title} | {' | '.join(columns)} |")
-    print("|---" * (1 + len(columns)) + "|")
-    for name in names:
-        print(f"| {name} | {' | '.join(cell(numbers, name) for numbers in columns.values())} |")
-
-
-def tempo_of(numbers, name):
-    return next(t for t in numbers["tempos"] if name_of(t) == name)
-
-
-def name_of(tempo):
-    return f"{tempo['period_s']:.3g} s"
-
-
-def sizes(tempo):
-    """tap-E 149, tap-I 61 ... as 149 / 61 / ..."""
-    return " / ".join(str(n) for n in tempo["sizes"].values())
-
-
-def timing(tempo, name):
-    """Lag [% of a cycle] and correlation with all E, or with all units."""
-    own = tempo["activity"].get(name)
-    if own is None:
-        return "none"
-    *_, after, correlation = own.values()
-    return f"{100 * after:+.0f} %, {correlation:.2f}"
-
-
-def lesion_name(row):
-    return f"{row['group']}, {row['kind']}, {row['how']}"
-
-
-def lesion(rows, name):
-    """At how many of all runs the beat is kept, and the range of the ITI error over the tempos."""
-    rows = [row for row in rows if lesion_name(row) == name]
-    runs, beats = sum(r["runs"] for r in rows), sum(r["beats"] for r in rows)
-    errors = [r["error"] for r in rows if r["beats"]]
+def lesion_cell(rows):
+    """Runs that beat of all runs with a lesion, and the range of the ITI error over the tempos."""
+    beats, runs = (sum(row[key] for row in rows) for key in ("beats", "runs"))
+    errors = [100 * row["error"] for row in rows if row["beats"]]
     if errors:
-        return f"{beats}/{runs}, {100 * min(errors):+.0f} to {100 * max(errors):+.0f} %"
-    words = {r["verdict"].removeprefix("no beat: ") for r in rows}
-    return f"0/{runs}: {', '.join(sorted(words))}"
+        return f"{beats}/{runs}, {min(errors):+.0f} to {max(errors):+.0f} %"
+    reasons = {row["result"].removeprefix("no beat: ") for row in rows}
+    return f"0/{runs}: {', '.join(sorted(reasons))}"
+
+
+def tables_of(numbers):
+    """{title: {row: cell}} of one network, from the content of its groups.json."""
+    tables, lesions = {}, {}
+    for tempo in numbers["tempos"]:
+        period = f"{tempo['period_s']:.3g} s"
+        sizes = tables.setdefault(f"units: {' / '.join(tempo['sizes'])}", {})
+        sizes[period] = " / ".join(map(str, tempo["sizes"].values()))
+        tables[f"{period}: lag to all E [cycles], correlation"] = {
+            name: f"{group['lag_cycles']:+.2f}, {group['correlation']:.2f}"
+            for name, group in tempo["activity"].items()
+        }
+        near = tempo["fraction_near_border"].items()
+        tables[f"{period}: near the window's border"] = {name: f"{x:.0%}" for name, x in near}
+    agreement = numbers["agreement_across_tempos"].items()
+    tables["same at all tempos"] = {name: f"{value['fraction']:.0%}" for name, value in agreement}
+    silhouettes = numbers["silhouette_of_two_clusters"].items()
+    tables["silhouette of two clusters"] = {name: f"{value:.2f}" for name, value in silhouettes}
+    beyond = tables["I beyond a quarter cycle from E: units, rate"] = {}
+    for at_cue in numbers.get("timing", ()):
+        if "I" in at_cue:
+            _, units, rate = at_cue["I"].values()
+            beyond[f"cue {at_cue['cue']:g}"] = f"{units:.0%}, {rate:.0%}"
+    for row in numbers["lesions"]:
+        lesions.setdefault(f"{row['group']}, {row['kind']}, {row['method']}", []).append(row)
+    cells = {name: lesion_cell(rows) for name, rows in lesions.items()}
+    return tables | {"lesion: runs that beat, error of their ITI": cells}
 
 
 def main(*paths):
     networks = {}
     for path in paths:
-        numbers = json.loads(Path(path).read_text())
-        networks[Path(numbers["checkpoint"]).stem.rpartition("_")[2]] = numbers
-    first = next(iter(networks.values()))
-    tempos = list(dict.fromkeys(name_of(tempo) for tempo in first["tempos"]))
-    heads = " / ".join(first["tempos"][0]["sizes"])
-    print_table(f"units: {heads}", tempos, networks, lambda n, hz: sizes(tempo_of(n, hz)))
-    for hz in tempos:
-        print_table(
-            f"{hz}: lag, correlation",
-            first["tempos"][0]["activity"],
-            networks,
-            lambda n, name, hz=hz: timing(tempo_of(n, hz), name),
-        )
-    types = list(first["agreement_across_tempos"])
-    print_table(
-        "same at all tempos",
-        types,
-        networks,
-        lambda n, name: f"{n['agreement_across_tempos'][name]['share']:.0%}",
-    )
-    for hz in tempos:
-        print_table(
-            f"{hz}: near the window's border",
-            types,
-            networks,
-            lambda n, name, hz=hz: f"{tempo_of(n, hz)['share_near_border'][name]:.0%}",
-        )
-    print_table(
-        "silhouette of two parts",
-        first["silhouette_of_two_parts"],
-        networks,
-        lambda n, name: f"{n['silhouette_of_two_parts'][name]:.2f}",
-    )
-    keys = list(dict.fromkeys(map(lesion_name, first["lesions"])))
-    title = "lesion: runs that beat, error of their ITI"
-    print_table(title, keys, networks, lambda n, name: lesion(n["lesions"], name))
+        numbers = json.loads(Path(path).read_text(encoding="utf-8"))
+        networks[Path(numbers["checkpoint"]).stem.rpartition("_")[2]] = tables_of(numbers)
+    for title, rows in next(iter(networks.values())).items():
+        print(f"\n| {title} | {' | '.join(networks)} |\n" + "|---" * (1 + len(networks)) + "|")
+        for row in rows:
+            cells = (tables.get(title, {}).get(row, "none") for tables in networks.values())
+            print(f"| {row} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import models
 from zrnn import checkpoints, cli, configuration, evaluate, figures
 from zrnn.errors import UserError
 from zrnn.figures import plt
-from zrnn.training.refinement import LostBeat, calibrate, refine
+from zrnn.training.refinement import LostCycle, calibrate, refine
 
 CUES = 0.08, 0.95  # to reach
 WIDEN, NARROWEST = 1.1, 1.01  # the largest and the smallest share by which an end moves
@@ -43,7 +43,7 @@ def stays(model, steps) -> bool:
         for step in steps:
             worst = step.worst
         print(f"  worst error {worst:.2%}", flush=True)
-    except LostBeat as lost:
+    except LostCycle as lost:
         worst = np.nan
         print(f"  {lost}", flush=True)
     kept = bool(worst < WITHIN)

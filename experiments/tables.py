@@ -178,7 +178,9 @@ def weber_text(networks: Sequence[Network]) -> str:
     """Slope of log SD against log mean ITI over the networks, with Student's 95 % interval."""
     slopes = np.array(
         [
-            evaluate.weber_slope(evaluate.of_condition(network.evaluation.statistics, evaluate.CLICKS))
+            evaluate.weber_slope(
+                evaluate.of_condition(network.evaluation.statistics, evaluate.CLICKS)
+            )
             for network in networks
         ]
     )

@@ -89,25 +89,18 @@ def test_memory_of_a_drive_does_not_grow_with_its_length(make_oscillator, tmp_pa
     assert seen[-1] < 100 and len(np.load(tmp_path / "valid_output_0.25.npy")) == 2000
 
 
-def test_figure_1_of_the_oscillator_and_of_a_silent_network(save, make_oscillator, monkeypatch):
-    panels = {}
-    draw_lengths = plot_fig1.draw_lengths
-
-    def watched(panel, trials, *args):
-        panels["lengths"], panels["trials"] = panel, trials
-        draw_lengths(panel, trials, *args)
-
-    monkeypatch.setattr(plot_fig1, "draw_lengths", watched)
-    for model, beats in ((make_oscillator(), True), (silent_network(), False)):
+def test_figure_1_of_the_oscillator_and_of_a_silent_network(save, make_oscillator, capsys):
+    for model, n_beating in ((make_oscillator(), 1), (silent_network(), 0)):
         save(model)
         drive_script.main(**SHORT, **{"plotting.enable": False})
+        capsys.readouterr()
         plot_fig1.main()
-        assert panels["lengths"].axison == beats
-        beating = [trial for trial in panels["trials"] if trial.lengths is not None]
-        assert bool(beating) == beats
+        assert capsys.readouterr().out.count("configuration") == 1
         kept = np.load("fig1_plotting/PCA_and_model_activity_stats.npz")
         assert kept["path_0.5"].shape == (3000, 3)
-        assert kept["ok"][kept["trained"]].sum() == len(beating)
+        beating = [name for name in kept.files if name.startswith("lengths_")]
+        assert len(beating) == kept["ok"][kept["trained"]].sum() >= n_beating
+        assert bool(beating) == bool(n_beating)
 
 
 def test_figure_1_asks_for_a_whole_drive_of_this_network(save, make_oscillator):
@@ -122,6 +115,54 @@ def test_figure_1_asks_for_a_whole_drive_of_this_network(save, make_oscillator):
         plot_fig1.main()
 
 
+def edit(path, old, new):
+    """Replace bytes by as many others."""
+    content = path.read_bytes()
+    assert len(old) == len(new) and old in content
+    path.write_bytes(content.replace(old, new))
+
+
+def test_figure_1_of_a_damaged_drive_ends_in_one_line(save, make_oscillator, recwarn):
+    save(make_oscillator())
+    drive_script.main(**SHORT, **{"plotting.enable": False})
+    folder = Path("model_outputs")
+    names = "made_by.json summary.csv config.yaml hidden_states_0.5.npy peaks_0.2.npy".split()
+    whole = {name: (folder / name).read_bytes() for name in names}
+    taps = folder / "peaks_0.2.npy"
+    states = np.load(folder / "hidden_states_0.5.npy")
+    damages = [lambda path=folder / name: path.write_bytes(b"") for name in names]
+    damages += [lambda path=folder / n: path.write_bytes(path.read_bytes()[:-9]) for n in names]
+    damages += [(folder / name).unlink for name in names]
+    damages += [
+        lambda content=content: (folder / "made_by.json").write_text(content)
+        for content in ("[]", "{}", '{"sha256": 1, "files": {}}', "null", "\x00")
+    ]
+    damages += [
+        lambda: edit(folder / "made_by.json", b'"summary.csv": ', b'"summary.csv":x'),
+        lambda: edit(folder / "summary.csv", b"0.5,0.2,", b"0.5;0.2,"),
+        lambda: edit(folder / "summary.csv", b"0.5,0.2,", b"0.0,0.2,"),
+        lambda: edit(folder / "summary.csv", b",True,", b",Xrue,"),
+        lambda: edit(folder / "summary.csv", b"hidden_states_0.5.npy", b"hidden_states_0.7.npy"),
+        lambda: edit(folder / "config.yaml", b"cue_constant: 0.1", b"cue_constant: [ ]"),
+        lambda: edit(folder / "hidden_states_0.5.npy", b"NUMPY", b"NUMPX"),
+        lambda: edit(folder / "hidden_states_0.5.npy", b"(3000, 1, 25)", b"(25, 3000, 1)"),
+        lambda: edit(folder / "hidden_states_0.5.npy", b"'<f4'", b"'|O4'"),
+        lambda: edit(folder / "hidden_states_0.5.npy", b"{'des", b"{'d(("),
+        lambda: np.save(folder / "hidden_states_0.5.npy", np.full_like(states, np.nan)),
+        lambda: np.save(taps, np.load(taps)[::-1]),
+        lambda: np.save(taps, np.load(taps) + 10**6),
+        lambda: np.save(taps, np.load(taps).astype(float)),
+    ]
+    for damage in damages:
+        damage()
+        with pytest.raises(UserError) as caught:
+            plot_fig1.main()
+        assert "\n" not in str(caught.value) and "model_outputs" in str(caught.value)
+        for name, content in whole.items():
+            (folder / name).write_bytes(content)
+    assert not recwarn.list
+
+
 def test_the_legend_of_a_driven_output_covers_no_beat():
     output = (1 + np.cos(2 * np.pi * np.arange(5000) / 200)) / 2
     figure = drive_script.draw_output(output, np.arange(200, 5000, 200), 0.001, "")
@@ -131,15 +172,21 @@ def test_the_legend_of_a_driven_output_covers_no_beat():
     figures.plt.close(figure)
 
 
-def test_cue_range_and_comparison(save, make_oscillator, monkeypatch, capsys):
-    flags = {"cue_range.n_cues": 3, "cue_range.keep_seconds": 3, "check.untrained_periods": 3}
+COMPARED = {"cue_range.n_cues": 3, "cue_range.keep_seconds": 3, "check.untrained_periods": 3}
+
+
+@pytest.fixture
+def short_comparison(monkeypatch):
     monkeypatch.setattr(compare, "KEEP_SECONDS", 3.0)
     monkeypatch.setattr(compare, "RUNS", 1)
+
+
+def test_cue_range_and_comparison(save, make_oscillator, short_comparison, capsys):
     save(make_oscillator(), "runs/mine/best_model.pth")
     save(silent_network(), "other.pth")
-    plot_cue_range.main(checkpoint="other.pth", **flags)
+    plot_cue_range.main(checkpoint="other.pth", **COMPARED)
     assert "0 of 3 cues beat" in capsys.readouterr().out
-    compare.main("mine", "other.pth", **flags)
+    compare.main("mine", "other.pth", **COMPARED)
     lines = capsys.readouterr().out.splitlines()
     named = [line for line in lines if line.startswith("network:")]
     assert named == ["network: runs/mine/best_model.pth", "network: other.pth"]
@@ -148,6 +195,27 @@ def test_cue_range_and_comparison(save, make_oscillator, monkeypatch, capsys):
     numbers = json.loads((Path("comparison") / "comparison.json").read_text())
     assert numbers["mine"]["range"] == [0.05, 1.3]
     with pytest.raises(UserError, match="nobody: allowed: a checkpoint"):
-        compare.main("mine", "nobody", **flags)
+        compare.main("mine", "nobody", **COMPARED)
     with pytest.raises(UserError, match="no network"):
         compare.main()
+
+
+def test_a_comparison_with_a_name_goes_to_its_folder(save, make_oscillator, short_comparison):
+    save(make_oscillator(), "a.pth")
+    compare.main("a.pth", name="first", **COMPARED)
+    assert Path("runs/first/comparison/comparison.png").exists()
+    assert not Path("comparison").exists()
+    with pytest.raises(UserError, match="name is a/b"):
+        compare.main("a.pth", name="a/b", **COMPARED)
+
+
+def test_a_network_may_be_named_like_a_formula_and_given_thrice(
+    save, make_oscillator, short_comparison
+):
+    save(make_oscillator(), "$\\frac$.pth")
+    compare.main(*["$\\frac$.pth"] * 3, **COMPARED)
+    numbers = json.loads(Path("comparison/comparison.json").read_text())
+    names = ["$\\frac$", "$\\frac$.pth", "$\\frac$.pth (2)"]
+    assert list(numbers) == names
+    kept = np.load("comparison/comparison.npz")
+    assert all(len(kept[f"{name} cue"]) == 3 for name in names)

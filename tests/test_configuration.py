@@ -175,8 +175,8 @@ def test_everything_that_is_wrong_is_said_at_once():
     }
     assert refusal(flags=flags).splitlines() == [
         "model.type is LSTM: input should be 'ZemlianovaRNN' or 'RNN'",
-        "model.hidden_dim is 100000000000000000...0000000000000000000: input should be less than or "
-        "equal to 20000",
+        "model.hidden_dim is 100000000000000000...0000000000000000000: input should be less than "
+        "or equal to 20000",
         "model.dt is fast: input should be a valid number, unable to parse string as a number",
         "training.periods is [0.5: input should be a valid list",
         "training.epochs is -1: input should be greater than or equal to 1",

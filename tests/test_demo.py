@@ -199,7 +199,7 @@ def test_networks_of_one_type_and_of_two(make_oscillator, kind, n_types):
     model = make_oscillator(kind)
     task = type("Task", (), {"cue_constant": 0.1, "click_width": 0.01})
     found = groups.find_populations(model, [0.5, 0.25, 0.125], task, seed=0)
-    picture, plane = make_demo.picture_of(found), make_demo.plane_of(found)
+    picture, plane = make_demo.units_of(found), make_demo.plane_of(found)
     order = np.frombuffer(base64.b64decode(picture["order"]), "<i2")
     n_excit = 20 if n_types == 2 else 25
     assert picture["nExcit"] == n_excit and picture["rowsOfE"] == sum(order < n_excit)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from zrnn.training.recipe import Row as Step
 
 from experiments import tables
 from zrnn import configuration, evaluate
@@ -13,7 +14,6 @@ from zrnn.checkpoints import save_checkpoint
 from zrnn.errors import UserError
 from zrnn.evaluate import Finding, Row, Verdict
 from zrnn.training import descent, refinement
-from zrnn.training.recipe import Row as Step
 
 for folder in ("experiments", "benchmarks"):
     sys.path.insert(0, str(Path(__file__).parents[1] / folder))
@@ -146,7 +146,7 @@ def test_what_loses_a_beat_or_leaves_an_error_is_taken_back(make_oscillator, wor
             model.w_hh.add_(1.0)
         yield refinement.Step(0.001, np.array([worst, 0.0]))
         if lost:
-            raise reach.LostBeat("gone")
+            raise reach.LostCycle("gone")
 
     kept = abs(worst) < reach.WITHIN and not lost
     assert reach.stays(model, steps()) == kept

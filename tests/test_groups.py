@@ -4,7 +4,6 @@ import copy
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ import models
 import plot_groups
 from zrnn import checkpoints, configuration, simulate, trajectories
 from zrnn.errors import UserError
-from zrnn.populations import connections, groups, lesions
+from zrnn.populations import connections, groups, lesions, timing
 
 HOME = Path(__file__).parents[1]
 TYPES = {"E": np.arange(6) < 4, "I": np.arange(6) >= 4}
@@ -30,12 +29,18 @@ def bumps(phases, n_phases=100):
     return np.maximum(np.cos(2 * np.pi * (t - np.asarray(phases))), 0)
 
 
+def silent_network():
+    model = models.build_model(**dict(CONFIG.model))
+    torch.nn.init.constant_(model.b_hh, -1.0)
+    return model.eval()
+
+
 def test_units_of_known_phase_are_in_their_group():
     phases = np.array([0.05, 0.95, 0.5, 0.3, 0.81, 0.6])
     cycle = bumps(phases)
     cycle[:, 3] = 0
     found = groups.assign(phases, cycle, TYPES)
-    members = {name: np.flatnonzero(own).tolist() for name, own in found.items()}
+    members = {name: np.flatnonzero(units).tolist() for name, units in found.items()}
     assert members == {
         "tap-E": [0, 1],
         "tap-I": [4],
@@ -44,7 +49,7 @@ def test_units_of_known_phase_are_in_their_group():
         "silent": [3],
     }
     found = groups.assign(phases, cycle, {"": np.ones(6, dtype=bool)})
-    members = {name: np.flatnonzero(own).tolist() for name, own in found.items()}
+    members = {name: np.flatnonzero(units).tolist() for name, units in found.items()}
     assert members == {"tap": [0, 1, 4], "inter-tap": [2, 5], "silent": [3]}
 
 
@@ -57,17 +62,17 @@ def test_mean_cycle_and_lag_of_shifted_waves():
         trajectories.peak_phases(waves, np.arange(0, 2001, period)), shifts % 1
     )
     for wave, shift in zip(cycle.T, shifts, strict=True):
-        after, correlation = groups.lag(wave, cycle[:, 0])
+        after, correlation = groups.lag_and_correlation(wave, cycle[:, 0])
         assert after == pytest.approx(shift)
         assert correlation == pytest.approx(np.cos(2 * np.pi * shift), abs=1e-6)
 
 
-def test_shares_at_the_border_and_across_tempos():
+def test_fractions_at_the_border_and_across_tempos():
     even = (np.arange(1000) + 0.5) / 1000
-    assert groups.near_border(even) == pytest.approx(0.2)
-    assert groups.near_border(np.array([0.21, 0.78, 0.0, 0.5])) == 0.5
+    assert groups.fraction_near_border(even) == pytest.approx(0.2)
+    assert groups.fraction_near_border(np.array([0.21, 0.78, 0.0, 0.5])) == 0.5
     labels = np.array([[True, True, False, False], [True, False, False, True]])
-    assert groups.agreement(labels) == 0.5
+    assert groups.fraction_unchanged(labels) == 0.5
 
 
 def test_two_populations_are_found_without_a_window():
@@ -76,11 +81,58 @@ def test_two_populations_are_found_without_a_window():
     order = rng.permutation(30)
     cycle = bumps(np.concatenate([early, late])[order])
     units = np.ones(30, dtype=bool)
-    parts, silhouette = groups.split_by_shape(cycle, units, bumps([0.0])[:, 0], seed=0)
-    assert set(order[parts[0]]) == set(range(10)) and set(order[parts[1]]) == set(range(10, 30))
+    clusters, silhouette = groups.cluster_by_shape(cycle, units, bumps([0.0])[:, 0], seed=0)
+    assert set(order[clusters[0]]) == set(range(10)) and set(order[clusters[1]]) == set(
+        range(10, 30)
+    )
     assert silhouette > 0.9
     even = bumps((np.arange(30) + 0.5) / 30)
-    assert groups.split_by_shape(even, units, bumps([0.0])[:, 0], seed=0)[1] < 0.5
+    assert groups.cluster_by_shape(even, units, bumps([0.0])[:, 0], seed=0)[1] < 0.5
+
+
+def test_timing_of_rates_of_known_phase():
+    phases = np.array([0, 0, 0.12, 0.34, 0.34, 0.45, 0.2])  # the last unit is too weak to count
+    rates = np.tile(bumps(phases) * [1, 2, 1, 2, 2, 1, 0.01], (3, 1))  # three cycles
+    found = timing.describe_timing(rates, 3, np.arange(7) < 2)
+    assert found["E"] == {
+        "active_units": 2,
+        "fraction_of_units_beyond": 0.0,
+        "fraction_of_rate_beyond": 0.0,
+    }
+    assert found["I"]["active_units"] == 4
+    assert found["I"]["fraction_of_units_beyond"] == 0.75
+    assert found["I"]["fraction_of_rate_beyond"] == pytest.approx(5 / 6)
+    assert found["I_lag_histogram"] == [0, 0, 0, 0, 0, 0, 1, 0, 2, 1]
+    within, beyond = (found["I_groups"][name] for name in ("within", "beyond"))
+    assert within["units"] == 1 and beyond["units"] == 3
+    assert within["lag"] == pytest.approx(0.12)
+    sum_of_vectors = 4 * np.exp(2j * np.pi * 0.34) + np.exp(2j * np.pi * 0.45)
+    assert beyond["lag"] == pytest.approx(np.angle(sum_of_vectors) / (2 * np.pi))
+    expected = np.corrcoef(rates[:, [3, 4, 5]].sum(axis=1), rates[:, 0])[0, 1]
+    assert beyond["correlation"] == pytest.approx(expected) and expected < 0
+    sizes = [found["I_groups"][f"2-means, {name}"]["units"] for name in ("nearer", "farther")]
+    assert sizes == [1, 3]
+
+
+def test_timing_does_not_depend_on_where_the_cycle_starts():
+    rates = np.tile(bumps([0.0, 0.05, 0.3, 0.85]), (2, 1))
+    is_excit = np.array([True, True, False, False])
+    here, there = (timing.describe_timing(r, 2, is_excit) for r in (rates, np.roll(rates, 37, 0)))
+    assert here["I"] == there["I"] and here["I_lag_histogram"] == there["I_lag_histogram"]
+    late, early = (here["I_groups"][name]["lag"] for name in ("beyond", "within"))
+    assert late == pytest.approx(0.275) and early == pytest.approx(-0.175)
+    assert there["I_groups"]["beyond"]["lag"] == pytest.approx(late)
+
+
+def test_timing_of_the_oscillator(make_oscillator):
+    (found,) = timing.timing_at_cues(make_oscillator(), [0.5], TASK)
+    assert found["E"]["active_units"] == found["I"]["active_units"] == 4
+    assert found["I"]["fraction_of_units_beyond"] == 0.0
+    assert 0 < found["I_groups"]["within"]["lag"] < 0.25  # I units follow the E units
+    assert found["I_groups"]["beyond"] == {"units": 0}
+    (nothing,) = timing.timing_at_cues(silent_network(), [0.5], TASK)
+    assert nothing == {"cue": 0.5} and "too few taps" in timing.timing_table([nothing])
+    assert "0% of 4 units" in timing.timing_table([found])
 
 
 def test_block_means_and_total_inputs_by_hand():
@@ -104,8 +156,8 @@ def test_a_lesion_is_columns_of_zeros_and_held_units_send_their_mean(kind):
     periods, discard = [0.5, 0.2], round(lesions.CLICK_SECONDS / model.dt)
     rates = np.random.default_rng(1).random((2, 25))  # of each unit at each period
     inputs = simulate.driving_inputs(periods, 3.0, model.dt, TASK, lesions.CLICK_SECONDS)
-    silenced = lesions.drive_lesioned(model, masks, periods, TASK, 1.0)
-    held = lesions.drive_lesioned(model, masks, periods, TASK, 1.0, rates=rates)
+    silenced = lesions.drive_lesioned(model, masks, 0 * rates, periods, TASK, 1.0)
+    held = lesions.drive_lesioned(model, masks, rates, periods, TASK, 1.0)
     assert silenced.shape == held.shape == (3, 2, 1000)
     for i, mask in enumerate(masks):
         oracle = copy.deepcopy(model)
@@ -135,27 +187,27 @@ def test_lesions_of_the_oscillator_do_what_they_must(make_oscillator):
     assert np.flatnonzero(inhib).tolist() == [20, 21, 22, 23]
     assert members["silent"].sum() == 17
     plan = [
-        lesions.Lesion(name, lesions.GROUP, 0, mask)
+        lesions.Lesion(name, lesions.GROUP, mask)
         for name, mask in (("none", excit & inhib), ("silent", members["silent"]))
         + (("E", excit), ("I", inhib))
     ]
     rows = lesions.outcomes(model, plan, found, TASK, 2.0, 0)
-    of = {(row.group, row.how, row.period): row for row in rows}
-    for how in (lesions.SILENCED, lesions.HELD):
-        intact, silent = (of[name, how, 0.2] for name in ("none", "silent"))
+    of = {(row.group, row.method, row.period): row for row in rows}
+    for method in (lesions.SILENCED, lesions.HELD):
+        intact, silent = (of[name, method, 0.2] for name in ("none", "silent"))
         assert intact.beats == silent.beats == 1
         assert silent.error == pytest.approx(intact.error, abs=0.05)
     without_e, without_i = (of[name, lesions.SILENCED, 0.2] for name in "EI")
-    assert without_e.verdict == "no beat: silent" and without_i.verdict == "no beat: runs away"
+    assert without_e.result == "no beat: silent" and without_i.result == "no beat: runs away"
     assert without_e.error is None and lesions.in_short(without_i) == "runs away"
-    assert of["I", lesions.HELD, 0.2].verdict == "no beat: silent"  # it stays, without running away
+    assert of["I", lesions.HELD, 0.2].result == "no beat: silent"  # it stays, without running away
 
 
 def test_the_plan_takes_as_many_of_the_same_type_and_shares_of_both(make_oscillator):
     found = groups.find_populations(make_oscillator(), PERIODS, TASK, 0)
     plan = lesions.plan(found, 1, 0)
     own = {lesion.kind: lesion for lesion in plan if lesion.group == "late I"}
-    late, silent = found.parts["late I"], found.reference.groups["silent"]
+    late, silent = found.i_clusters["late I"], found.reference.groups["silent"]
     assert (own[lesions.GROUP].units == late).all() and late.any()
     assert own[lesions.RANDOM].units.sum() == late.sum()
     for lesion in own.values():
@@ -166,19 +218,10 @@ def test_the_plan_takes_as_many_of_the_same_type_and_shares_of_both(make_oscilla
     assert not (lost["50 %"] & silent).any()
 
 
-def test_without_a_tap_e_unit_numbers_stay_under_their_heading(make_oscillator):
-    model = make_oscillator()
-    found = groups.find_populations(model, PERIODS, TASK, 0)
-    members = dict(found.reference.groups)
-    members["inter-tap-E"] = members["inter-tap-E"] | members["tap-E"]
-    members["tap-E"] = np.zeros_like(members["tap-E"])
-    found = replace(found, reference=replace(found.reference, groups=members))
-    activity = groups.describe(found)["tempos"][0]["activity"]
-    for own in activity.values():
-        assert own["lag_to_tap-E_cycles"] is None and own["correlation_with_tap-E"] is None
-        assert own["lag_to_all E_cycles"] is not None
-    line = groups.table(groups.describe(found)).splitlines()[2].split()
-    assert line[-4:-2] == ["none", "none"] and "none" not in line[-2:]
+def test_the_reference_cue_is_the_middle_of_the_trained_cues():
+    assert groups.reference_cue(PERIODS, TASK.cue_constant) == 0.5
+    assert groups.reference_cue([0.5, 0.4, 0.125], 0.1) == pytest.approx(0.5)
+    assert groups.reference_cue([1.0], 0.2) == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("kind", ["ZemlianovaRNN", "RNN"])
@@ -196,7 +239,11 @@ def test_the_script_on_the_oscillator(tmp_path, monkeypatch, capsys, make_oscill
     silent = {"all": 17} if kind == "RNN" else {"E": 16, "I": 1}
     assert numbers["tempos"][0]["silent"] == silent
     assert np.load(folder / "groups.npz")["cycles"].shape == (3, 100, 25)
-    verdicts = {(r["group"], r["how"]): r["verdict"] for r in numbers["lesions"]}
+    if kind == "RNN":
+        assert "timing" not in numbers
+    else:
+        assert [at_cue["cue"] for at_cue in numbers["timing"]] == pytest.approx([0.2, 0.5, 0.8])
+    verdicts = {(r["group"], r["method"]): r["result"] for r in numbers["lesions"]}
     assert verdicts["intact", lesions.SILENCED] == "beat"
     assert "runs away" in capsys.readouterr().out
     command = [sys.executable, HOME / "experiments/populations.py", "groups_plotting/groups.json"]

@@ -24,7 +24,6 @@ import train
 from zrnn import configuration
 from zrnn.dynamics import reduced_model
 from zrnn.errors import UserError
-from zrnn.evaluate import Verdict
 from zrnn.training import recipe
 from zrnn.training.state import TrainingRun
 
@@ -57,8 +56,8 @@ def test_training_a_run_with_a_name(mine):
         rows = list(csv.DictReader(file))
     assert [row["number"] for row in rows] == [str(number) for number in range(1, 13)]
     kept = torch.load(run / "best_model.pth", weights_only=True)
-    assert not Verdict.from_dict(kept["behaviour"]).met
-    assert len(kept["behaviour"]["rows"]) == 7 + 7 + 3 and kept["updates"] == 12
+    assert not Verdict.from_dict(kept["evaluation"]).met
+    assert len(kept["evaluation"]["rows"]) == 7 + 7 + 3 and kept["updates"] == 12
 
 
 def test_every_analysis_of_a_run_with_a_name(mine, monkeypatch, capsys):

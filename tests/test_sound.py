@@ -21,18 +21,18 @@ def read_back(samples):
     return read.astype(float) / 32767
 
 
-def starts_in(samples, voice):
-    """First samples of tones that follow upon quiet: of the voice's level, within rounding."""
+def starts_in(samples, tone):
+    """First samples of tones that follow silence and begin at the level of the tone."""
     quiet = np.concatenate([[True], np.abs(samples[:-1]) < 1e-3])
-    return np.flatnonzero(quiet & (np.abs(samples - voice.level) < 1e-4))
+    return np.flatnonzero(quiet & (np.abs(samples - tone.level) < 1e-4))
 
 
-@pytest.mark.parametrize("voice, order", [(sound.CLICK, 1), (sound.TAP, -1)])
-def test_tones_start_at_their_sample(voice, order):
+@pytest.mark.parametrize("tone, order", [(sound.CLICK, 1), (sound.TAP, -1)])
+def test_tones_start_at_their_sample(tone, order):
     times = [0.0, 0.25, 0.7654321, 1.3]
     samples = read_back(sound.beat_sound(*[times, []][::order], seconds=2))
     assert len(samples) == 2 * sound.RATE
-    assert starts_in(samples, voice).tolist() == [round(t * sound.RATE) for t in times]
+    assert starts_in(samples, tone).tolist() == [round(t * sound.RATE) for t in times]
 
 
 def test_clicks_are_high_and_taps_are_low():
@@ -64,14 +64,14 @@ def test_an_excerpt_has_a_second_of_clicks_and_ten_of_silence():
     samples = read_back(sound.excerpt(clicks, output[:n_clicked], output[n_clicked:], DT))
     assert len(samples) == 11 * sound.RATE
     expected_taps = np.round((np.arange(0.05 + late, 11, period)) * sound.RATE)
-    heard = starts_in(samples, sound.TAP)
-    heard = heard[heard > sound.RATE]  # before, the clicks ring into them
-    np.testing.assert_allclose(heard, expected_taps[expected_taps > sound.RATE], atol=1)
+    starts = starts_in(samples, sound.TAP)
+    starts = starts[starts > sound.RATE]  # before, the clicks ring into them
+    np.testing.assert_allclose(starts, expected_taps[expected_taps > sound.RATE], atol=1)
     expected_clicks = np.round(np.array([0.05, 0.55]) * sound.RATE)
     assert starts_in(samples[: sound.RATE], sound.CLICK).tolist() == expected_clicks.tolist()
 
 
-def test_short_drives_are_heard_as_far_as_they_go():
+def test_short_drives_are_used_as_far_as_they_go():
     output = np.zeros(300)
     assert len(sound.excerpt(np.zeros(300), output, output, DT)) == round(0.6 * sound.RATE)
     assert not sound.excerpt(np.zeros(300), output, output, DT).any()

@@ -62,6 +62,7 @@ def run(main) -> None:
         elif words and not takes_words:
             raise UserError(f"command line: {words[0]!r} belongs to no flag; see --help")
         else:
+            _set_threads(flags.pop("threads", None))
             main(*words, **_typed(flags, parameters))
         if sys.stdout is not None:  # closed by >&-
             sys.stdout.flush()
@@ -97,6 +98,17 @@ def progress_bar(total: int, desc=None, unit="step", **options) -> tqdm:
     if not sys.stderr.isatty():
         options |= {"miniters": max(total // 10, 1), "mininterval": 0, "maxinterval": float("inf")}
     return tqdm(total=total, desc=desc, unit=unit, **options)
+
+
+def _set_threads(number):
+    """--threads N, a flag of every script: use N threads instead of measuring."""
+    if number is None:
+        return
+    if not number.isdigit() or not 1 <= int(number) <= 1024:
+        raise UserError(f"--threads is {number!r}; allowed: a whole number at least 1")
+    from zrnn import threads  # imports torch, which --help does without
+
+    threads.fix(int(number))
 
 
 def _stop(number, frame):

@@ -14,13 +14,13 @@ import yaml
 from pydantic import ValidationError
 
 from zrnn.errors import UserError
-from zrnn.schema import KEYS, PATHS, SECTIONS, Config
+from zrnn.schema import KEYS, PATHS, SECTIONS, TEXTS, Config
 
 DEFAULT_PATH = Path(__file__).parents[1] / "config.yaml"
 RUNS = "runs"  # folder of the runs that have a name
 MAX_BYTES, MAX_LINES = 1_000_000, 12  # of a configuration file; of an error message
 TRAINED = ("model", "task", "training")  # the sections that a checkpoint determines
-PLACES = ("training.save_path", "training.log_path", "training.save_seconds")  # never from there
+PLACES = ("training.save_path", "training.log_path", "training.save_seconds", "training.start")
 ORIGINAL_FLAGS = {  # of the original code's plot_fig5.py
     "config": "--config_path",
     "model": "--checkpoint",
@@ -260,7 +260,7 @@ def load(config_path=None, flags=None, checkpoint=None, name=None) -> Config:
         unset = {key: value for key, value in given.items() if key not in flags}
         _compare(unset, layers["checkpoint"], where)
     _refuse([f"command line: unknown key {k}{suggestion(k)}" for k in flags if k not in KEYS])
-    layers[""] = {key: v if key in PATHS else _parsed(v) for key, v in flags.items()}
+    layers[""] = {key: v if key in TEXTS else _parsed(v) for key, v in flags.items()}
     flat = {key: value for layer in layers.values() for key, value in layer.items()}
     sources = {key: source for source, layer in layers.items() for key in layer}
     return _resolved(_validated(flat, sources), training=checkpoint is None)

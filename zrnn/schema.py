@@ -3,6 +3,7 @@
 `python -m zrnn.configuration > config.yaml` writes config.yaml from these classes.
 """
 
+import math
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Len
@@ -132,6 +133,9 @@ class Training(Section):
     refine: bool = key(True, "after the descent, reduce the time step to model.dt")
     calibrate: bool = key(True, "at the end, correct the mean ITIs under noise")
     seed: int = seed_key("seed of weights, batches and noise")
+    start: Annotated[str | None, BeforeValidator(_or_null)] = key(
+        None, "file of a network whose weights the training starts from; null: random"
+    )
     save_path: Path = key("best_model.pth", "file of the trained network")
     save_seconds: FiniteFloat = key(
         30.0, "[s] between two saves of the state that --resume continues from", ge=0, le=1e9
@@ -149,7 +153,10 @@ class Drive(Section):
     keep_seconds: Seconds = key(50.0, "[s] rest of the run, with the cue alone; saved")
     clicks: bool = key(True, "false: no clicks, the cue alone")
     onset: FiniteFloat = key(0.05, "[s] onset T0 of clicks and cue", ge=0, le=1e6)
-    extra_periods: int = key(100, "number of untrained periods", ge=0, le=500)
+    periods: Annotated[list[Seconds], Len(0, 1000)] = key(
+        [], "[s] untrained periods of your own, beside those drawn at random"
+    )
+    extra_periods: int = key(100, "number of untrained periods drawn at random", ge=0, le=500)
     hidden_states: Literal["trained", "all", "none"] = key(
         "trained", "periods with saved hidden states (100 MB each): trained, all or none"
     )
@@ -292,10 +299,11 @@ class Config(Section):
         wrong = []
         if model.dt > task.click_width:
             wrong.append(f"model.dt is {model.dt:g} s: at most task.click_width")
-        if min(periods) < 2 * task.click_width:
-            wrong.append(f"training.periods has {min(periods):g} s: at least 2 task.click_width")
-        if len(set(periods)) < len(periods):
-            wrong.append("training.periods: each period once")
+        for name, some in (("training", periods), ("drive", self.drive.periods)):
+            if min(some, default=math.inf) < 2 * task.click_width:
+                wrong.append(f"{name}.periods has {min(some):g} s: at least 2 task.click_width")
+            if len(set(some)) < len(some):
+                wrong.append(f"{name}.periods: each period once")
         if self.drive.keep_seconds < 2 * max(periods):
             wrong.append(
                 f"drive.keep_seconds is {self.drive.keep_seconds:g} s: at least twice the longest "
@@ -323,3 +331,4 @@ KEYS = {
     for name, field in fields.model_fields.items()
 }
 PATHS = [name for name, field in KEYS.items() if field.annotation is str]
+TEXTS = [*PATHS, "training.start"]  # keys whose values are taken as typed

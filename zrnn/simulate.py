@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from zrnn import task as tasks
+from zrnn import threads
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,10 @@ def stream(model, inputs, noise=None, state=None) -> Iterator[tuple[Tensor, Tens
         block = inputs[:, start : start + size].to(state).transpose(0, 1).contiguous()
         currents = buffer[: len(block) + 1]
         currents[0] = state
-        model.run_block(currents, block, w_hh, noise, start)
-        state = currents[-1].clone()
-        yield model.readout(currents[1:])[..., 0], currents[1:]
+        with threads.faster(("run", *currents.shape)):
+            model.run_block(currents, block, w_hh, noise, start)
+            state, outputs = currents[-1].clone(), model.readout(currents[1:])[..., 0]
+        yield outputs, currents[1:]
 
 
 def run(

@@ -1,7 +1,6 @@
-"""What is read off a run: normalised rates, planes and vector fields.
+"""Measures of a run: normalised rates, firing order, mean cycle, principal components.
 
-Arrays and tensors in, arrays out; nothing here reads a file or knows which period was asked for.
-Shapes: T time steps, N units, G points of a grid.
+Arrays in, arrays out. Shapes: T time steps, N units, P phases of a cycle, K taps, G grid points.
 """
 
 from collections.abc import Callable
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 from sklearn.decomposition import PCA
 
-TAP_PHASE = 0.2  # [cycles] tap units peak within this of the tap
+TAP_PHASE = 0.2  # [cycles] a tap unit has the peak of its current within this of the tap
 SETTLED = (
     1e-5  # a copy whose currents all move by less in a step has come to rest; in figure 5 that
 )
@@ -18,9 +17,9 @@ SETTLED = (
 
 
 def normalise_rates(states):
-    """Firing rates max(x, 0) of currents (T, N), each unit stretched to 0..1 over the run.
+    """Rates max(x, 0) of currents x (T, N), each unit scaled to 0..1 over the run.
 
-    A unit whose rate never changes stays at 0.
+    A unit whose rate never changes is 0 throughout.
     """
     rates = np.maximum(states, 0)
     low, high = rates.min(axis=0), rates.max(axis=0)
@@ -28,35 +27,31 @@ def normalise_rates(states):
 
 
 def firing_order(rates, taps, n_excit):
-    """Units (N,) sorted by the time of their largest rate within the first ITI, E before I.
+    """Units (N,) in the order of their largest rate (T, N) between the first two taps [samples].
 
-    rates (T, N); taps, samples; E and I units are sorted apart.
+    The first n_excit units (E) are sorted among themselves and come before the others (I).
     """
     peak_time = rates[taps[0] : taps[1]].argmax(axis=0)
     order = np.argsort(peak_time, kind="stable")
     return np.concatenate([order[order < n_excit], order[order >= n_excit]])
 
 
-def path_steps(rates):
-    """How far the trajectory (T, N) comes in each step, 0 in the first -> (T,)."""
-    return np.concatenate([[0], np.linalg.norm(np.diff(rates, axis=0), axis=1)])
-
-
-def cycle_lengths(steps, taps):
-    """Length of a trajectory of `path_steps` (T,) in each cycle from tap to tap -> (taps - 1,)."""
-    return np.add.reduceat(steps[taps[0] + 1 : taps[-1] + 1], taps[:-1] - taps[0])
+def cycle_lengths(rates, taps):
+    """Length of the trajectory rates (T, N) from each of the taps (K,) to the next -> (K - 1,)."""
+    steps = np.linalg.norm(np.diff(rates, axis=0), axis=1).astype(float)
+    return np.add.reduceat(steps[taps[0] : taps[-1]], taps[:-1] - taps[0])
 
 
 def closed_length(cycle):
-    """Length of the closed path through the points of a cycle (P, N)."""
+    """Length of the closed curve through the points (P, N) of a cycle."""
     return np.linalg.norm(cycle - np.roll(cycle, 1, axis=0), axis=1).sum()
 
 
 def fit_plane(states: np.ndarray, n_components: int = 2) -> tuple[np.ndarray, ...]:
-    """Principal components of states (samples, N): (mean (N,), axes (n_components, N), explained).
+    """Principal components of states (samples, N): mean (N,), axes (n_components, N), explained.
 
-    The mean is the only centring, and `project` uses the same one. explained: share of variance, 0
-    where nothing varies.
+    explained (n_components,): fraction of the variance, 0 where nothing varies. `project` subtracts
+    the same mean.
     """
     with np.errstate(invalid="ignore"):
         pca = PCA(n_components, svd_solver="covariance_eigh").fit(states)
@@ -69,9 +64,9 @@ def project(states: np.ndarray, mean: np.ndarray, axes: np.ndarray) -> np.ndarra
 
 
 def mean_cycle(signals, taps, n_phases=100):
-    """Mean of signals (T, N) over the cycles from tap to tap, at n_phases phases -> (n_phases, N).
+    """Mean of signals (T, N) over the cycles between taps (K,) [samples] -> (n_phases, N).
 
-    taps, samples; row k is the phase k / n_phases of a cycle, row 0 is the tap.
+    Row k is the phase k / n_phases of the cycle; row 0 is the tap.
     """
     phases = np.arange(n_phases) / n_phases
     samples = np.concatenate(
@@ -82,16 +77,13 @@ def mean_cycle(signals, taps, n_phases=100):
 
 
 def peak_phases(states, taps):
-    """Phase in 0..1 (0: at the tap) at which each unit's mean current is largest -> (N,).
-
-    states (T, N); taps, samples; the mean is over the cycles from tap to tap.
-    """
+    """Phase in 0..1, from the tap, at which the mean current (T, N) of each unit peaks -> (N,)."""
     cycle = mean_cycle(states, taps)
     return cycle.argmax(axis=0) / len(cycle)
 
 
 def tap_units(phases, tap_phase=TAP_PHASE):
-    """Which units peak within tap_phase of a cycle around the tap: (N,) of bool."""
+    """Which units peak within tap_phase [cycles] before or after the tap: phases (N,) -> (N,)."""
     return np.minimum(phases, 1 - phases) < tap_phase
 
 

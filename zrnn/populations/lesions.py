@@ -1,15 +1,15 @@
-"""What a network does without some of its units: groups, random units in their place, and shares.
+"""What a network does without some of its units: a group, as many random units, a random fraction.
 
-A lesion is a mask (N,) of units that are silenced, or held at the mean rate that they have in the
-intact network at the same tempo. Silence takes away what they send and its mean with it: without
-inhibition the activity then runs away, whichever I units go. Held units send their mean, so that
-only its course over the cycle is lost. Models and arrays in, numbers out; nothing here touches the
-disk. Shapes: N units, K lesions, P periods, B = K P trials, T time steps.
+Lesioned units are silenced, or held at the mean rate that they have in the intact network at the
+same tempo. Silencing also removes the mean of what they send, and without inhibition the activity
+diverges, whichever I units are silenced. Held units still send their mean, so that only the
+modulation of their rates over the cycle is lost. Nothing here touches the disk.
+Shapes: N units, K lesions, P periods, B = K P trials, T time steps.
 """
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,11 +20,11 @@ from zrnn import taps as tapping
 from zrnn.populations.groups import SILENT, Populations
 from zrnn.taps import Beat
 
-STRONG = 1e3  # current that holds a unit silent: far above any that the network makes
-CHUNK = 8  # lesions driven side by side: more do not go faster on a CPU
-RUNAWAY = 10.0  # an output beyond +-this has run away and is no beat (target: 0..1)
-CLICK_SECONDS = 2.0  # [s] start of a run, with clicks; not kept
-SHARES = 0.05, 0.1, 0.2, 0.3, 0.5  # of all active units, lost at random
+SILENCING_CURRENT = -1e3  # far below any current of the network, so that the rate is exactly 0
+LESIONS_AT_ONCE = 8  # simulated side by side; more are not faster on a CPU
+MAX_OUTPUT = 10.0  # a run whose output exceeds +-this has diverged (the target is within 0..1)
+CLICK_SECONDS = 2.0  # [s] at the start of a run, with clicks; not kept
+FRACTIONS = 0.05, 0.1, 0.2, 0.3, 0.5  # of the active E and I units, lost at random
 
 INTACT, LOSS = "intact", "units lost at random"
 GROUP, RANDOM = "group", "as many at random"
@@ -33,178 +33,147 @@ SILENCED, HELD = "silenced", "held at the mean rate"
 
 @dataclass(frozen=True)
 class Lesion:
-    """Units (N,) of bool, of a group or at random in its place; draw: which random choice."""
+    """Units (N,), a mask, that are lesioned; kind: GROUP, RANDOM (in its place) or LOSS."""
 
     group: str
     kind: str
-    draw: int
     units: np.ndarray
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One lesion at one period [s], over its draws.
+    """What one lesion does at one period [s], over several runs.
 
-    how: SILENCED or HELD; beats: of the `runs`, how many beat; error (of the mean ITI, a share of
-    the period) and cv: means over these, None where there are none; verdict: the commonest.
+    method: SILENCED or HELD; beats: how many of the runs make a beat; error of the mean ITI
+    (fraction of the period) and cv: means over these runs, None if there are none; result: of the
+    `Beat` of most runs.
     """
 
     group: str
     kind: str
-    how: str
+    method: str
     n_units: int
     period: float
     runs: int
     beats: int
     error: float | None
     cv: float | None
-    verdict: str
+    result: str
 
 
 def plan(found: Populations, draws: int, seed: int) -> list[Lesion]:
-    """What to take away, each `draws` times: for what is random in it, and for the noise.
+    """The lesions, each `draws` times; every time, random units are drawn anew.
 
-    Nothing; the units that are silent at every tempo; each group, and each part of the I units,
-    and as many units of its type at random, from those that are not silent; and SHARES of the E
-    and of the I units that are not silent.
+    No units; units that are silent at every tempo; each group, and as many active units of its
+    type at random; FRACTIONS of the active E and I units.
     """
     groups, rng = found.reference.groups, np.random.default_rng(seed)
-    never = np.all([r.groups[SILENT] for r in [found.reference, *found.recordings]], axis=0)
-    pools = [of_type & ~groups[SILENT] for of_type in found.types.values()]
+    silent = np.all([r.groups[SILENT] for r in [found.reference, *found.recordings]], axis=0)
+    active = [of_type & ~groups[SILENT] for of_type in found.types.values()]
 
-    def some(pool, n_units):
-        mask = np.zeros_like(pool)
-        mask[rng.choice(np.flatnonzero(pool), n_units, replace=False)] = True
+    def some(units, n_units):
+        mask = np.zeros_like(units)
+        mask[rng.choice(np.flatnonzero(units), n_units, replace=False)] = True
         return mask
 
-    lesions = []
-    for draw in range(draws):
-        lesions.append(Lesion(INTACT, GROUP, draw, np.zeros_like(never)))
-        lesions.append(Lesion(SILENT, GROUP, draw, never))
-    for name, own in {**groups, **found.parts}.items():
-        if name == SILENT or not own.any():
+    nothing = np.zeros_like(silent)
+    lesions = [Lesion(INTACT, GROUP, nothing), Lesion(SILENT, GROUP, silent)] * draws
+    for name, units in {**groups, **found.i_clusters}.items():
+        if name == SILENT or not units.any():
             continue
-        peers = next(pool for pool in pools if (own & pool).any())
-        for draw in range(draws):
-            lesions.append(Lesion(name, GROUP, draw, own))
-            lesions.append(Lesion(name, RANDOM, draw, some(peers, own.sum())))
-    for share in SHARES:
-        for draw in range(draws):
-            lost = [some(pool, round(share * pool.sum())) for pool in pools]
-            lesions.append(Lesion(f"{100 * share:.0f} %", LOSS, draw, np.any(lost, axis=0)))
+        same_type = next(of_type for of_type in active if (units & of_type).any())
+        for _ in range(draws):
+            lesions.append(Lesion(name, GROUP, units))
+            lesions.append(Lesion(name, RANDOM, some(same_type, units.sum())))
+    for fraction in FRACTIONS:
+        for _ in range(draws):
+            lost = [some(of_type, round(fraction * of_type.sum())) for of_type in active]
+            lesions.append(Lesion(f"{100 * fraction:.0f} %", LOSS, np.any(lost, axis=0)))
     return lesions
 
 
-def lesioned(model, masks: np.ndarray, rates: np.ndarray | None = None):
-    """A copy of the model with biases of its own for each of B trials, made by lesions (B, N).
-
-    A current of -STRONG silences the units: their rates are exactly 0, as if their columns of W
-    and W_out were 0. rates (B, N): where given, what the units send at these rates is added.
-    """
-    copied, device = copy.deepcopy(model), model.w_hh.device
-    masks = torch.as_tensor(masks, device=device)
-    b_hh, b_ho = model.b_hh.detach() - STRONG * masks.to(model.b_hh), model.b_ho.detach()
-    if rates is not None:
-        sent = torch.as_tensor(rates).to(b_hh) * masks
-        b_hh = b_hh + sent @ model.effective_w_hh().detach().t()
-        b_ho = b_ho + sent @ model.w_ho.detach().t()
-    copied.b_hh, copied.b_ho = torch.nn.Parameter(b_hh), torch.nn.Parameter(b_ho)
-    return copied
-
-
+@torch.no_grad()
 def drive_lesioned(
-    model,
-    masks: np.ndarray,
-    periods: Sequence[float],
-    task_section,
-    seconds: float,
-    noise=None,
-    rates: np.ndarray | None = None,
+    model, masks, rates, periods: Sequence[float], task_section, seconds: float, noise=None
 ) -> np.ndarray:
-    """Outputs (K, P, T) with lesions (K, N): clicks, then `seconds` of silence, which are kept.
+    """Outputs (K, P, T) with lesions masks (K, N), over the `seconds` [s] after the clicks.
 
-    rates (P, N): at which the units are held; silenced without.
+    rates (P, N): at which lesioned units are held at each period, 0 where they are silenced. Every
+    trial has biases of its own: SILENCING_CURRENT makes the rates 0, as if the units' columns of W
+    and W_out were 0, and what they would send at `rates` is added.
     """
-    n_lesions, n_periods = len(masks), len(periods)
+    copied, n_lesions, n_periods = copy.deepcopy(model), len(masks), len(periods)
+    lesioned = torch.as_tensor(np.repeat(masks, n_periods, axis=0)).to(model.b_hh)  # (B, N)
+    sent = torch.as_tensor(np.tile(rates, (n_lesions, 1))).to(model.b_hh) * lesioned
+    b_hh = model.b_hh + SILENCING_CURRENT * lesioned + sent @ model.effective_w_hh().t()
+    copied.b_hh = torch.nn.Parameter(b_hh)
+    copied.b_ho = torch.nn.Parameter(model.b_ho + sent @ model.w_ho.t())
     inputs = simulate.driving_inputs(
         periods, CLICK_SECONDS + seconds, model.dt, task_section, CLICK_SECONDS
     )
-    copied = lesioned(
-        model,
-        np.repeat(masks, n_periods, axis=0),
-        None if rates is None else np.tile(rates, (n_lesions, 1)),
-    )
     discard = round(CLICK_SECONDS / model.dt)
-    kept = simulate.run(copied, inputs.repeat(n_lesions, 1, 1), noise, discard=discard).outputs
-    return kept.reshape(n_lesions, n_periods, -1)
+    run = simulate.run(copied, inputs.repeat(n_lesions, 1, 1), noise, discard=discard)
+    return run.outputs.reshape(n_lesions, n_periods, -1)
 
 
 def outcomes(
-    model,
-    lesions: list[Lesion],
-    found: Populations,
-    task_section,
-    seconds: float,
-    seed: int,
-    on_lesions: Callable[[int], object] = lambda n: None,
+    model, lesions: list[Lesion], found: Populations, task_section, seconds, seed, on_lesions=None
 ) -> list[Outcome]:
-    """What each lesion does, silenced and held, at the tempos compared in `found`, noise on.
+    """The effect of each lesion, silenced and held, at the compared tempos, with noise.
 
-    on_lesions(n) is called after every n lesions, each of which comes twice.
+    seconds [s] are kept of each run; on_lesions(n), if given, is called after every n lesions, each
+    of which is run twice.
     """
     periods = [recording.period for recording in found.compared]
-    rates = np.array([recording.cycle.mean(axis=0) for recording in found.compared])
-    noise = torch.Generator(model.w_hh.device).manual_seed(seed)
-    gathered = {}
-    for how, held in ((SILENCED, None), (HELD, rates)):
-        for start in range(0, len(lesions), CHUNK):
-            chunk = lesions[start : start + CHUNK]
+    mean_rates = np.array([recording.cycle.mean(axis=0) for recording in found.compared])
+    noise, beats = torch.Generator(model.w_hh.device).manual_seed(seed), {}
+    for method, rates in ((SILENCED, 0 * mean_rates), (HELD, mean_rates)):
+        for start in range(0, len(lesions), LESIONS_AT_ONCE):
+            chunk = lesions[start : start + LESIONS_AT_ONCE]
             masks = np.array([lesion.units for lesion in chunk])
-            outputs = drive_lesioned(model, masks, periods, task_section, seconds, noise, held)
-            for lesion, own in zip(chunk, outputs, strict=True):
-                for period, output in zip(periods, own, strict=True):
-                    key = lesion.group, lesion.kind, how, int(lesion.units.sum()), period
-                    gathered.setdefault(key, []).append(_beat(output, model.dt))
-            on_lesions(len(chunk))
-    return [_outcome(*key, beats) for key, beats in gathered.items()]
+            driven = drive_lesioned(model, masks, rates, periods, task_section, seconds, noise)
+            for lesion, outputs in zip(chunk, driven, strict=True):
+                for period, output in zip(periods, outputs, strict=True):
+                    key = lesion.group, lesion.kind, method, int(lesion.units.sum()), period
+                    beats.setdefault(key, []).append(_beat(output, model.dt))
+            if on_lesions:
+                on_lesions(len(chunk))
+    return [_outcome(key, runs) for key, runs in beats.items()]
 
 
 def _beat(output, dt) -> Beat:
-    """Without inhibition an output can swing at thousands of times its height: no beat either."""
+    """The beat of an output (T,), which is none where the output has diverged."""
     beat = tapping.describe_beat(tapping.find_taps(output, dt), len(output), dt)
-    within = np.abs(output).max() <= RUNAWAY  # false where it is NaN
-    return beat if within else replace(beat, ok=False, reason="runs away")
+    is_bounded = np.abs(output).max() <= MAX_OUTPUT  # False where it is NaN
+    return beat if is_bounded else replace(beat, ok=False, reason="runs away")
 
 
-def _outcome(group, kind, how, n_units, period, beats) -> Outcome:
-    beating = [beat for beat in beats if beat.ok]
-    error = float(np.mean([beat.mean_iti for beat in beating]) / period - 1) if beating else None
-    cv = float(np.mean([beat.cv for beat in beating])) if beating else None
-    verdict = Counter(beat.verdict for beat in beats).most_common(1)[0][0]
-    return Outcome(group, kind, how, n_units, period, len(beats), len(beating), error, cv, verdict)
+def _outcome(key, runs: list[Beat]) -> Outcome:
+    """The outcome of several runs; key: group, kind, method, number of units, period [s]."""
+    beats = [beat for beat in runs if beat.ok]
+    error = float(np.mean([beat.mean_iti for beat in beats]) / key[-1] - 1) if beats else None
+    cv = float(np.mean([beat.cv for beat in beats])) if beats else None
+    result = Counter(beat.result for beat in runs).most_common(1)[0][0]
+    return Outcome(*key, len(runs), len(beats), error, cv, result)
 
 
 def in_short(outcome: Outcome) -> str:
-    """Error and CV of the ITI [%] (runs that beat, where not all do), or why none does."""
+    """Error and CV of the ITI [%], with the number of runs that beat if not all do, or why none."""
     if not outcome.beats:
-        return outcome.verdict.removeprefix("no beat: ")
+        return outcome.result.removeprefix("no beat: ")
     some = f" ({outcome.beats}/{outcome.runs})" if outcome.beats < outcome.runs else ""
     return f"{100 * outcome.error:+.1f}, {100 * outcome.cv:.1f}{some}"
 
 
-def table(rows: list[Outcome]) -> str:
-    """What a person reads, one line a lesion: error and CV of the ITI [%] at each period."""
-    lines, gathered = [], {}
-    for row in rows:
-        name = f"{row.group}, {row.kind} ({row.n_units}), {row.how}"
-        gathered.setdefault(name, []).append(row)
-    periods = [row.period for row in next(iter(gathered.values()))]
-    lines.append(f"{'lesion':<60}" + "".join(f"{f'{p:g} s':>16}" for p in periods))
-    for name, own in gathered.items():
-        lines.append(f"{name:<60}" + "".join(f"{in_short(row):>16}" for row in own))
+def outcome_table(found: list[Outcome]) -> str:
+    """The outcomes to be read: a line for each lesion, a column for each period."""
+    lines = {}
+    for outcome in found:
+        name = f"{outcome.group}, {outcome.kind} ({outcome.n_units}), {outcome.method}"
+        lines.setdefault(name, []).append(in_short(outcome))
+    periods = [f"{period:g} s" for period in dict.fromkeys(outcome.period for outcome in found)]
+    rows = [("lesion", periods), *lines.items()]
     return "\n".join(
-        [
-            *lines,
-            "error, CV of the ITI [%] (runs that beat, where not all do); a word: no beat",
-        ]
+        [f"{name:<60}" + "".join(f"{cell:>16}" for cell in cells) for name, cells in rows]
+        + ["error, CV of the ITI [%] (runs that beat, where not all do); a word: no beat"]
     )

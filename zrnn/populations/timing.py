@@ -1,0 +1,90 @@
+"""How inhibition is timed: when in the cycle I units fire, relative to the E units together.
+
+The phase of a rate is that of its first harmonic over whole cycles. A lag is a phase relative to
+the summed E rate, in cycles, -0.5..0.5, positive if later. Shapes: T time steps, N units.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.cluster import KMeans
+
+from zrnn import simulate
+from zrnn.taps import find_taps
+from zrnn.task import context_cue
+
+RUN_SECONDS = 3.5  # [s] of a noise-free run
+CLICK_SECONDS = 1.0  # [s] from its start, during which clicks are given
+SETTLE_SECONDS = 1.5  # [s] from its start, before which no cycle is taken
+ACTIVE_RATE = 0.02  # a unit is active if its rate exceeds this at some time
+BEYOND = 0.25  # [cycles] a larger lag, of either sign, is beyond a quarter of a cycle
+BIN_EDGES = np.linspace(-0.5, 0.5, 11)  # [cycles] of the histogram of lags
+
+
+def timing_at_cues(model, cues: Sequence[float], task_section) -> list[dict]:
+    """`describe_timing` of a noise-free run at each cue; only the cue where taps are too few."""
+    periods = context_cue(np.array(cues), task_section.cue_constant)
+    inputs = simulate.driving_inputs(periods, RUN_SECONDS, model.dt, task_section, CLICK_SECONDS)
+    run = simulate.run(model, inputs, keep_states=True)
+    is_excit, described = np.arange(len(model.w_hh)) < model.n_excit, []
+    for cue, output, states in zip(cues, run.outputs, run.states, strict=True):
+        taps = find_taps(output, model.dt)
+        taps = np.round(taps[taps > SETTLE_SECONDS / model.dt]).astype(int)
+        described.append({"cue": float(cue)})
+        if len(taps) > 2:
+            rates = np.maximum(states[taps[0] : taps[-1]], 0)
+            described[-1] |= describe_timing(rates, len(taps) - 1, is_excit)
+    return described
+
+
+def describe_timing(rates: np.ndarray, n_cycles: int, is_excit: np.ndarray, seed: int = 0) -> dict:
+    """The timing of rates (T, N) over n_cycles; is_excit (N,): E units; seed: of the 2-means."""
+    angle = 2 * np.pi * n_cycles * np.arange(len(rates)) / len(rates)
+    harmonics = np.exp(1j * angle) @ rates  # (N,); a larger angle is later
+    harmonics, rate_of_e = harmonics / harmonics[is_excit].sum(), rates[:, is_excit].sum(axis=1)
+    lags, active = np.angle(harmonics) / (2 * np.pi), rates.max(axis=0) > ACTIVE_RATE
+    inhib, beyond, described = ~is_excit & active, np.abs(lags) > BEYOND, {}
+    for name, units in (("E", is_excit & active), ("I", inhib)):
+        described[name] = {
+            "active_units": int(units.sum()),
+            "fraction_of_units_beyond": float((units & beyond).sum() / max(units.sum(), 1)),
+            "fraction_of_rate_beyond": float(
+                rates[:, units & beyond].sum() / max(rates[:, units].sum(), 1e-12)
+            ),
+        }
+    described["I_lag_histogram"] = np.histogram(lags[inhib], BIN_EDGES)[0].tolist()
+    groups = {"within": inhib & ~beyond, "beyond": inhib & beyond, **two_means(lags, inhib, seed)}
+    described["I_groups"] = {name: {"units": int(units.sum())} for name, units in groups.items()}
+    for name, units in groups.items():
+        if units.any():
+            lag = np.angle(harmonics[units].sum()) / (2 * np.pi)  # of the group's summed rate
+            correlation = np.corrcoef(rates[:, units].sum(axis=1), rate_of_e)[0, 1]
+            described["I_groups"][name] |= {"lag": float(lag), "correlation": float(correlation)}
+    return described
+
+
+def two_means(lags: np.ndarray, units: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+    """Two clusters (masks) of units (N,) by their lags (N,) on the unit circle, nearer first."""
+    angles, clusters = 2 * np.pi * lags[units], np.zeros((2, len(units)), dtype=bool)
+    if len(np.unique(angles)) < 2:
+        return {}
+    on_circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    labels = KMeans(2, n_init=10, random_state=seed).fit_predict(on_circle)
+    clusters[:, units] = labels == [[0], [1]]
+    clusters = sorted(clusters, key=lambda cluster: -np.cos(2 * np.pi * lags[cluster]).mean())
+    return dict(zip(("2-means, nearer", "2-means, farther"), clusters, strict=True))
+
+
+def timing_table(described: list[dict]) -> str:
+    """What `timing_at_cues` found, to be read."""
+    lines = ["active units beyond a quarter cycle from the summed E rate, and lags of I [cycles]"]
+    for at_cue in described:
+        lines.append(f"cue {at_cue['cue']:g}{'' if 'I' in at_cue else ': too few taps'}")
+        for name in [name for name in "EI" if name in at_cue]:
+            active, units, rate = at_cue[name].values()
+            lines.append(f"  {name}: {units:.0%} of {active} units, {rate:.0%} of their rate")
+        for name, group in at_cue.get("I_groups", {}).items():
+            values = ", ".join(f"{key} {value:.3g}" for key, value in group.items())
+            lines.append(f"  I {name}: {values}")
+        lines.append(f"  I units by lag, -0.5 to 0.5: {at_cue.get('I_lag_histogram')}")
+    return "\n".join(lines)

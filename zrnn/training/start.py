@@ -1,0 +1,63 @@
+"""What a training starts from: its configuration, or the state of a stopped run; refusals."""
+
+from pathlib import Path
+
+from zrnn import checkpoints, configuration, files
+from zrnn.errors import UserError
+
+
+def state_path(config):
+    """Where a run saves the state to continue from."""
+    return Path(f"{config.training.save_path}.state")
+
+
+def starting_point(config_path, flags, name, resume, device):
+    """The configuration of a run, and the state in which it was stopped or None. UserError."""
+    if str(config_path).endswith(".pth"):
+        path, content = checkpoints.read_checkpoint(config_path)
+        if not isinstance(content.get("config"), dict):
+            raise UserError(f"checkpoint {path}: does not say which configuration made it")
+        config_path = configuration.without_places(content["config"])
+    config = configuration.load(config_path, flags, name=name)
+    path = state_path(config)
+    if resume not in (True, False, "auto"):
+        raise UserError(f"--resume is {resume!r}; allowed: nothing after it, or auto")
+    if not resume or (resume == "auto" and not path.exists()):
+        return config, None
+    if not path.exists():
+        raise UserError(f"{path} is missing: no run to resume; start one without --resume")
+    saved = checkpoints.read_checkpoint(path)[1]
+    if not {"part", "device", "config"} <= set(saved):
+        raise UserError(f"{path}: not the state of a stopped run; start one without --resume")
+    if saved["device"] != device.type:
+        raise UserError(f"device is {device.type}; allowed: {saved['device']}, as it was started")
+    before = configuration.without_places(saved["config"])
+    config = configuration.load(config_path or before, flags, name=name)
+    different = [
+        f"{key} is {new!r}; allowed: {old!r}, with which the run to resume was started"
+        for key, new, old in configuration.differences(config, configuration.load(before))
+        if key.startswith(configuration.TRAINED) and key not in configuration.PLACES
+    ]
+    if different:
+        raise UserError("\n".join(different))
+    return config, saved
+
+
+def check_places(config, resume, overwrite):
+    """Raises UserError unless the run can write its files and may replace what is there."""
+    save_path, pictures = Path(config.training.save_path), Path(config.plotting.folder)
+    for path in (save_path, state_path(config), config.training.log_path, pictures / "Period.png"):
+        files.check_file(path)
+    if save_path.exists() and not (overwrite or resume):
+        raise UserError(
+            f"{save_path} exists; replace it with --overwrite, or keep both with --name NAME or "
+            "another --training.save_path"
+        )
+    if state_path(config).exists() and not (overwrite or resume):
+        raise UserError(
+            f"{state_path(config)} is of a stopped run; continue it with --resume, or start again "
+            "with --overwrite"
+        )
+    log = Path(config.training.log_path)
+    if log.exists() and log.read_bytes()[:5] not in (b"", b"part,"):
+        raise UserError(f"{log} is not a log of train.py, and would be replaced")
