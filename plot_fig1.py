@@ -46,7 +46,8 @@ def read_outputs(folder, made_by, n_units, n_excit, seconds):
     try:
         check_outputs(folder, made_by)
         driven_with = configuration.read(folder / "config.yaml")
-        dt, cue_constant = driven_with["model"]["dt"], driven_with["task"]["cue_constant"]
+        dt = float(driven_with["model"]["dt"])
+        cue_constant = float(driven_with["task"]["cue_constant"])
         with open(folder / "summary.csv", newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         for row in rows:

@@ -110,6 +110,9 @@ class Training(Section):
     peak_noise_scale: FiniteFloat = key(
         3.0, "largest recurrent noise, late in the descent, in units of sigma_rec", ge=0, le=1e6
     )
+    noise_onset: FiniteFloat = key(
+        0.0, "fraction of the updates after which the recurrent noise rises", ge=0, lt=0.7
+    )
     trial_seconds: Seconds = key(2.0, "[s] length of a trial")
     click_seconds: FiniteFloat = key(
         1.0, "[s] duration of the clicks, from the trial onset", ge=0, le=1e6

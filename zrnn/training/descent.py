@@ -24,15 +24,17 @@ LOW_PRECISION_UNITS = 300  # in smaller networks, products in bfloat16 are slowe
 def schedule(number: int, training) -> tuple[float, float]:
     """Learning rate, and recurrent noise in units of model.sigma_rec, of update 1 to epochs.
 
-    The learning rate is halved during the warm-up and then decays as a cosine to final_rate. The
-    noise rises quadratically from noise_scale to peak_noise_scale and returns at the end, because a
-    network that has been trained with strong noise alone may need it to oscillate.
+    The learning rate is halved during the warm-up and then decays as a cosine to final_rate. After
+    noise_onset the noise rises quadratically from noise_scale to peak_noise_scale. It returns at the
+    end, because a network that has been trained with strong noise alone may need it to oscillate.
     """
     warm_up = min(training.warm_up, training.epochs // 10)
     progress = max(number - warm_up, 0) / max(training.epochs - warm_up, 1)
     cosine = (1 + math.cos(math.pi * progress)) / 2  # 1 to 0
     rate = training.learning_rate * (training.final_rate + (1 - training.final_rate) * cosine)
-    rise = min(progress / FULL_NOISE, 1.0) ** 2 * min((1 - progress) / (1 - LAST_NOISE), 1.0)
+    onset = training.noise_onset
+    rise = min(max(progress - onset, 0) / (FULL_NOISE - onset), 1.0) ** 2
+    rise *= min((1 - progress) / (1 - LAST_NOISE), 1.0)
     noise = training.noise_scale + rise * (training.peak_noise_scale - training.noise_scale)
     return (rate if number > warm_up else training.learning_rate / 2), noise
 
