@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from zrnn import simulate
-from zrnn.dynamics.limit_cycle import Cycles, find_cycles, jacobian
+from zrnn.dynamics.limit_cycle import LimitCycles, find_limit_cycles, weight_jacobian
 from zrnn.errors import UserError
 from zrnn.recurrence import Noise
 from zrnn.taps import find_taps
@@ -74,27 +74,27 @@ def onto_the_cycles(model, targets, task) -> torch.Tensor:
     return simulate.run(model, inputs).end
 
 
-def look(model, cues, targets, state) -> tuple[Cycles, np.ndarray]:
+def look(model, cues, targets, state) -> tuple[LimitCycles, np.ndarray]:
     """The cycles at `cues` (B,) from `state` (B, N) on, and errors of their log periods (B,)."""
-    cycles = find_cycles(model, cues, state, SETTLE_SECONDS, N_CYCLES * targets.max())
+    cycles = find_limit_cycles(model, cues, state, SETTLE_SECONDS, N_CYCLES * targets.max())
     errors = np.log(cycles.period / targets)
     return cycles, np.where(np.abs(errors) < MAX_ERROR, errors, np.nan)
 
 
-def residuals(errors, cycles: Cycles) -> np.ndarray:
+def residuals(errors, cycles: LimitCycles) -> np.ndarray:
     """What Newton's method mends, (B, M): log period, highest and lowest output, weighted."""
     return ROW_WEIGHTS * np.stack([errors, cycles.high - 1, cycles.low], axis=1)
 
 
 @torch.no_grad()
-def newton_step(model, cues, cycles: Cycles, errors, reach=1.0) -> None:
+def newton_step(model, cues, cycles: LimitCycles, errors, reach=1.0) -> None:
     """Change the weights by the smallest step that mends the errors and the outputs' ranges.
 
     reach: 1 for a full step, in which the residuals are clipped to MAX_RESIDUALS, or less.
     """
     limits = reach * ROW_WEIGHTS * MAX_RESIDUALS
     wanted = residuals(errors, cycles).clip(-limits, limits).ravel()
-    rows = [part.flatten(1) for part in jacobian(model, cues, cycles, ROW_WEIGHTS)]
+    rows = [part.flatten(1) for part in weight_jacobian(model, cues, cycles, ROW_WEIGHTS)]
     gram = sum(part @ part.t() for part in rows).double()
     gram.diagonal().add_(DAMPING * torch.linalg.eigvalsh(gram)[-1])
     solved = torch.linalg.solve(gram, torch.as_tensor(wanted).to(gram)).to(rows[0])
@@ -102,7 +102,7 @@ def newton_step(model, cues, cycles: Cycles, errors, reach=1.0) -> None:
         parameter.sub_((solved @ part).view_as(parameter))
 
 
-def mend(model, cues, targets, cycles: Cycles, errors, reach, shift=0.0):
+def mend(model, cues, targets, cycles: LimitCycles, errors, reach, shift=0.0):
     """A Newton step that keeps every beat: new cycles and errors, and the reach for the next.
 
     Where a beat would be lost, or neither the periods get better (nor are they right already) nor
