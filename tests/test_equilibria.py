@@ -224,16 +224,15 @@ def planar_flow(around, slope):
 def manifold_at(flow, points, fold_x, p):
     """The manifold at p of the saddle among the equilibria `points` that is nearest to fold_x."""
 
-    def advance(x, p):
-        run = solve_ivp(lambda t, x: flow.f(x, p), (0, 5), x, rtol=1e-8, atol=1e-10)
-        return run.y[0], run.y[:, -1]
+    def run(x, p):
+        return solve_ivp(lambda t, x: flow.f(x, p), (0, 5), x, rtol=1e-8, atol=1e-10).y.T
 
     fold = Bifurcation("fold", p + invariant_circle.BELOW, fold_x, 0.0, 0.0, (0.0, 0.0), 0)
     for x in points:
         np.testing.assert_allclose(flow.f(x, p), 0, atol=1e-9)
     p = fold.p - invariant_circle.BELOW  # as it is rounded there
     branch = Branch(np.array(points), np.full(len(points), p), None, None, None, 1.0)
-    return invariant_circle.manifold_below(flow, [branch], fold, advance)
+    return invariant_circle.manifold_below(flow, [branch], fold, run)
 
 
 def on_circle(*angles):
@@ -245,7 +244,7 @@ def test_a_saddle_and_a_node_on_an_invariant_circle():
     p = -0.01
     angle = np.arccos(1 + p)  # saddle at +angle, node at -angle, which meet at p = 0
     found = manifold_at(flow, on_circle(angle, -angle), np.array([1.0, 0.0]), p)
-    assert found.closes and found.ends == (0, 0)
+    assert found.closes
     # one side leads back to the node at once, the other all the way round
     assert sorted(z.min() for z in found.z) == pytest.approx([-1, np.cos(angle)], abs=1e-2)
 
@@ -256,11 +255,11 @@ def test_a_saddle_between_two_nodes_is_on_no_invariant_circle():
     angle = np.arccos(1 + p) / 2
     points = on_circle(angle, -angle, np.pi + angle, np.pi - angle)
     found = manifold_at(flow, points, np.array([1.0, 0.0]), p)
-    assert not found.closes and set(found.ends) == {0, 1}
+    assert not found.closes
 
 
 def test_a_side_that_reaches_no_equilibrium_closes_no_circle(monkeypatch):
     monkeypatch.setattr(invariant_circle, "MAX_PARTS", 10)
     flow = one_variable(lambda x, p: p + min(x**2, 1), lambda x, p: 2 * x * (x**2 < 1))
     found = manifold_at(flow, [np.array([-0.5]), np.array([0.5])], np.zeros(1), -0.25)
-    assert not found.closes and set(found.ends) == {0, None}
+    assert not found.closes and found.z[0][-1] < -0.49 and found.z[1][-1] > 10

@@ -122,17 +122,6 @@ def classes_at(curves: list[Curve], cue: float) -> list[str]:
     return sorted((str(c) for curve, i in sides for c in curve.classes[i]), key=CLASSES.index)
 
 
-def last_cue_below(cycles: list[StableCycle], cues_without: list[float]) -> float:
-    """The last cue without a cycle below the cycles."""
-    return max((cue for cue in cues_without if cue < cycles[0].cue), default=-np.inf)
-
-
-def find_fold(bifurcations, cycles, cues_without) -> Bifurcation | None:
-    """The fold at which the cycle begins, if it begins at one."""
-    low, high = last_cue_below(cycles, cues_without), cycles[0].cue
-    return next((b for b in bifurcations if b.kind == "fold" and low <= b.p <= high), None)
-
-
 def find_end(dt, cycles, cues_without, bifurcations, largest: float | None = None) -> CycleEnd:
     """The `CycleEnd` of cycles that rise in the cue.
 
@@ -171,7 +160,7 @@ def summary(diagram: Diagram) -> dict[str, str]:
         return {"does it oscillate?": "no"}
     cue, low, high, period = columns(diagram.cycles)
     fold, manifold, ends = diagram.fold, diagram.manifold, diagram.ends
-    below = last_cue_below(diagram.cycles, diagram.cues_without)
+    below = max((c for c in diagram.cues_without if c < cue[0]), default=-np.inf)
     middle, above = cue[len(cue) // 2], ends[0].first_without
     falls, exponents = (np.diff(period) < 0).sum(), local_exponents(diagram.onset)
     # A cycle of amplitude 0 is the Hopf point itself, and not beside an equilibrium.

@@ -8,7 +8,7 @@ Shapes: N variables, T time steps.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray as Array
@@ -19,36 +19,24 @@ BELOW = 1e-4  # distance in p from the fold to where the manifold is followed
 # Distances in the state space are fractions of that from the saddle to the nearest stable point.
 KICK = 1e-3  # distance from the saddle at which a side begins
 CLOSE = 1e-2  # distance from a stable equilibrium at which a side has reached it
-MAX_PARTS = 100  # calls of `advance`, after which a side has no end
+MAX_PARTS = 100  # runs in a row, after which a side has no end
 
 
-@dataclass(frozen=True)
-class UnstableManifold:
-    """The two sides of the unstable manifold of a saddle at `cue`.
-
-    z: the variable that is drawn, two arrays (T,); ends: for each side the index of the stable
-    equilibrium that it reaches, or None; closes: whether both reach the same one.
-    """
+class UnstableManifold(NamedTuple):
+    """Outputs z of its two sides at a cue, two arrays (T,); whether both reach the same node."""
 
     cue: float
     z: tuple[Array, Array]
-    ends: tuple[int | None, int | None]
-
-    @property
-    def closes(self) -> bool:
-        return self.ends[0] is not None and self.ends[0] == self.ends[1]
+    closes: bool
 
 
 def manifold_below(
-    flow: Flow,
-    branches: list,
-    fold: Bifurcation | None,
-    advance: Callable[[Array, float], tuple[Array, Array]],
+    flow: Flow, branches: list, fold: Bifurcation | None, run: Callable[[Array, float], Array]
 ) -> UnstableManifold | None:
     """The unstable manifold of the saddle that meets a node at `fold`, just below the fold.
 
-    advance(x, cue) -> z (T,), x (N,): part of a run from x (N,) and its last state. None where
-    there is no fold, no saddle or no stable equilibrium.
+    run(x, cue) -> states (T, N) from x (N,) on. None without a fold, a saddle or a stable
+    equilibrium.
     """
     if fold is None:
         return None
@@ -68,10 +56,12 @@ def manifold_below(
     for x in (saddle - kick, saddle + kick):
         parts, end = [], None
         while end is None and len(parts) < MAX_PARTS:
-            z, x = advance(x, cue)
-            parts.append(z)
+            states = run(x, cue)
+            parts.append(flow.output(states))
+            x = states[-1]
             distances = [np.linalg.norm(point - x) for point in stable]
             end = int(np.argmin(distances)) if min(distances) < CLOSE * unit else None
         sides.append(np.concatenate(parts))
         ends.append(end)
-    return UnstableManifold(cue, tuple(sides), tuple(ends))
+    closes = ends[0] is not None and ends[0] == ends[1]
+    return UnstableManifold(cue, tuple(sides), closes)

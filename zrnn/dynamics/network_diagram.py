@@ -13,7 +13,7 @@ from zrnn.dynamics.cycle_continuation import (
     end_in_fine_steps,
     settled_cycles,
 )
-from zrnn.dynamics.diagram import Diagram, equilibrium_curves, find_end, find_fold
+from zrnn.dynamics.diagram import Diagram, equilibrium_curves, find_end
 from zrnn.dynamics.invariant_circle import manifold_below
 from zrnn.dynamics.trained_network import find_branches, in_double, network_flow
 
@@ -34,36 +34,35 @@ def solve(
     curves, bifurcations = equilibrium_curves(flow, branches, model.dt)
     _, fine_bifurcations = equilibrium_curves(flow, branches, FINE_DT)
     cycles, without, states = continue_cycle(model, first_cue, cues, n_cycles)
-    found = dict(curves=curves, bifurcations=bifurcations, cycles=cycles)
     if not cycles:
-        return Diagram(**found, cues_without=without), fine_bifurcations
+        return Diagram(curves, bifurcations, cycles, without), fine_bifurcations
     end = find_end(model.dt, cycles, without, bifurcations)
     fine_end = end_in_fine_steps(model, end, states, fine_bifurcations)
-    folds = [b.p for b in bifurcations if b.kind == "fold" and b.p < cycles[0].cue]
-    onset = np.empty((0, 2))
-    if folds:
-        onset = _periods_above(exact, max(folds), states[cycles[0].cue])
-        if len(onset) and np.isclose(onset[0, 0], ONSET_DISTANCES[0]):
-            # Between the fold and the first cycle the others were only too slow to be found.
-            without = [c for c in without if not max(folds) < c < cycles[0].cue]
-    fold = find_fold(bifurcations, cycles, without)
-    manifold = manifold_below(flow, curves, fold, lambda x, cue: _run(exact, x, cue))
     ends = [end] if fine_end is None else [end, fine_end]
-    diagram = Diagram(
-        **found, cues_without=without, fold=fold, onset=onset, manifold=manifold, ends=ends
-    )
+    fold, onset = _onset(exact, bifurcations, cycles[0].cue, states)
+    if fold is not None:  # between it and the first cycle others were only too slow to be found
+        without = [cue for cue in without if not fold.p < cue < cycles[0].cue]
+    manifold = manifold_below(flow, curves, fold, lambda x, cue: _run(exact, x, cue))
+    diagram = Diagram(curves, bifurcations, cycles, without, fold, onset, manifold, ends)
     return diagram, fine_bifurcations
 
 
-def _periods_above(model, fold, state):
-    """Distance from a fold and period [s] of the cycles above it, (M, 2), from a state (N,)."""
-    start = state.to(model.w_hh).expand(len(ONSET_DISTANCES), -1)
-    cycles, _ = settled_cycles(model, fold + ONSET_DISTANCES, start, ONSET_SECONDS)
-    return np.array([[c.cue - fold, c.period] for c in cycles if c]).reshape(-1, 2)
+def _onset(model, bifurcations, first_cue, states):
+    """The fold at which the cycle begins, or None; distances from it and periods, (M, 2).
+
+    It is the last fold below the first cycle if there is a cycle just above that fold.
+    """
+    folds = [b for b in bifurcations if b.kind == "fold" and b.p < first_cue]
+    if folds:
+        fold = max(folds, key=lambda b: b.p)
+        start = states[first_cue].to(model.w_hh).expand(len(ONSET_DISTANCES), -1)
+        cycles, _ = settled_cycles(model, fold.p + ONSET_DISTANCES, start, ONSET_SECONDS)
+        if cycles[0] is not None:
+            return fold, np.array([[c.cue - fold.p, c.period] for c in cycles if c])
+    return None, np.empty((0, 2))
 
 
 def _run(model, x, cue):
-    """One second of a run from x (N,): outputs (T,) and last state (N,)."""
+    """One second of a run at a cue from x (N,): states (T, N)."""
     inputs = simulate.constant_cues([cue], round(1.0 / model.dt))
-    run = simulate.run(model, inputs, state=torch.tensor(x)[None])
-    return run.outputs[0], run.end[0].numpy()
+    return simulate.run(model, inputs, state=torch.tensor(x)[None], keep_states=True).states[0]

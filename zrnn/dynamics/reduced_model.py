@@ -117,13 +117,8 @@ def solve(orbit_cues) -> tuple[Diagram, dict[float, tuple[float, np.ndarray]]]:
         for cue, (period, path) in sorted((near | far).items())
     ]
     cycles.append(StableCycle(hopf.p, hopf.x[2], hopf.x[2], 1 / hopf.frequency))
-
-    def advance(s, cue):
-        run = integrate(cue, 1.0, s)
-        return run.y[2], run.y[:, -1]
-
     onset = np.array([[cue - fold.p, period] for cue, (period, _) in near.items()])
-    manifold = manifold_below(FLOW, curves, fold, advance)
+    manifold = manifold_below(FLOW, curves, fold, lambda s, cue: integrate(cue, 1.0, s).y.T)
     ends = [find_end(0.0, cycles, cues_without, bifurcations)]
     diagram = Diagram(curves, bifurcations, cycles, cues_without, fold, onset, manifold, ends)
     return diagram, orbits(orbit_cues)
