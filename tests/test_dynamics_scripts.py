@@ -97,3 +97,14 @@ def test_figure_5_needs_a_beat(save, silent, tmp_path):
     with pytest.raises(UserError, match="does not beat at cue 0.5"):
         plot_fig5.main(**{"fig5.grid": 6})
     assert not (tmp_path / "fig5_plotting").exists()
+
+
+def test_figure_5_needs_activity_that_stays_finite(save, make_oscillator, tmp_path):
+    model = make_oscillator("RNN")
+    with torch.no_grad():
+        model.w_hh[10, 10] = 10.0  # this silent unit excites itself from U(-1, 1) on
+        model.b_hh[10] = -0.1
+    save(model)
+    with pytest.raises(UserError, match="grows without bound at cue -1,"):
+        plot_fig5.main(**{"fig5.grid": 6})
+    assert not (tmp_path / "fig5_plotting").exists()

@@ -82,9 +82,16 @@ def initial_condition(model, cue: float, seed: int) -> tuple[Tensor, Array]:
 
 
 def _states(model, cues, start, seconds):
-    """Currents (B, T, N) of runs at constant cues (B,) from start (N,)."""
+    """Currents (B, T, N) of runs at constant cues (B,) from start (N,). Raises UserError."""
     inputs = simulate.constant_cues(cues, round(seconds / model.dt))
-    return simulate.run(model, inputs, state=start.expand(len(cues), -1), keep_states=True).states
+    run = simulate.run(model, inputs, state=start.expand(len(cues), -1), keep_states=True)
+    for cue, states in zip(cues, run.states, strict=True):
+        if not np.isfinite(states[-1]).all():
+            raise UserError(
+                f"the activity of the network grows without bound at cue {cue:g}, where figure 5 "
+                "needs it; change fig5.cues or fig5.seed, or name another network: --checkpoint"
+            )
+    return run.states
 
 
 def find_plane(model, start: Tensor) -> Plane:
