@@ -14,7 +14,7 @@ from torch import Tensor
 
 from zrnn import simulate
 from zrnn import task as tasks
-from zrnn.dynamics import limit_cycle as dynamics
+from zrnn.dynamics import limit_cycle
 from zrnn.synchronization import protocols
 from zrnn.synchronization import statistics as synchronization
 from zrnn.taps import find_taps
@@ -59,8 +59,10 @@ def free_cycles(model, periods, task) -> FreeCycles:
         periods, 2 * SETTLE_SECONDS, model.dt, task, SETTLE_SECONDS
     )
     state = simulate.run(model, with_clicks).end
-    found = dynamics.find_cycles(model, cues, state, SETTLE_SECONDS, CYCLES_SEEN * max(periods))
-    slopes = dynamics.phase_response(model, found)  # d log period / dx_t, (T, B, N)
+    found = limit_cycle.find_limit_cycles(
+        model, cues, state, SETTLE_SECONDS, CYCLES_SEEN * max(periods)
+    )
+    slopes = limit_cycle.phase_response(model, found)  # d log period / dx_t, (T, B, N)
     pushes = (slopes @ model.w_ih[:, 0]).double().cpu().numpy() * model.alpha
     squares = slopes.square().sum(-1).double().cpu().numpy()
     outputs = (found.currents[1:].relu() @ model.w_ho.t() + model.b_ho)[..., 0].cpu().numpy()
