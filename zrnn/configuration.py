@@ -91,6 +91,16 @@ def suggestion(name: str, script_flags=()) -> str:
     return f"; did you mean {same[0]}?" if same else ""
 
 
+def _parsed(value):
+    """The value of a flag, whose text may be a list in YAML."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return yaml.load(value, _Loader)
+    except (yaml.YAMLError, RecursionError):
+        return value  # the validation says what is wrong with it
+
+
 def _flatten(sections, where) -> dict:
     """{"section.key": value} of {section: {key: value}}. Raises UserError for unknown ones."""
     flat, wrong = {}, []
@@ -250,10 +260,7 @@ def load(config_path=None, flags=None, checkpoint=None, name=None) -> Config:
         unset = {key: value for key, value in given.items() if key not in flags}
         _compare(unset, layers["checkpoint"], where)
     _refuse([f"command line: unknown key {k}{suggestion(k)}" for k in flags if k not in KEYS])
-    layers[""] = {
-        key: value if key in TEXTS or not isinstance(value, str) else yaml.load(value, _Loader)
-        for key, value in flags.items()
-    }
+    layers[""] = {key: v if key in TEXTS else _parsed(v) for key, v in flags.items()}
     flat = {key: value for layer in layers.values() for key, value in layer.items()}
     sources = {key: source for source, layer in layers.items() for key in layer}
     return _resolved(_validated(flat, sources), training=checkpoint is None)

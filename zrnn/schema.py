@@ -3,6 +3,7 @@
 `python -m zrnn.configuration > config.yaml` writes config.yaml from these classes.
 """
 
+import math
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Len
@@ -95,7 +96,7 @@ class Training(Section):
         [0.5, 0.333, 0.25, 0.2, 0.166, 0.143, 0.125], "[s] trained periods, 2 to 8 Hz"
     )
     dt: Annotated[Seconds | None, BeforeValidator(_or_null)] = key(
-        None, "[s] time step of the descent; null: tau, or less so that it divides a click"
+        None, "[s] time step of the descent; null: tau, or less to divide a click"
     )
     epochs: int = key(1400, "updates of the descent, each on a new batch", ge=1, le=10_000_000)
     batch_size: int = key(14, "trials in a batch", ge=1, le=100_000)
@@ -136,7 +137,7 @@ class Training(Section):
     calibrate: bool = key(True, "at the end, correct the mean ITIs under noise")
     seed: int = seed_key("seed of weights, batches and noise")
     start: Annotated[str | None, BeforeValidator(_or_null)] = key(
-        None, "file of a network from whose weights the training starts; null: random weights"
+        None, "file of a network whose weights the training starts from; null: random"
     )
     save_path: Path = key("best_model.pth", "file of the trained network")
     save_seconds: FiniteFloat = key(
@@ -160,7 +161,7 @@ class Drive(Section):
     )
     extra_periods: int = key(100, "number of untrained periods drawn at random", ge=0, le=500)
     hidden_states: Literal["trained", "all", "none"] = key(
-        "trained", "periods whose hidden states are saved, 100 MB each: trained, all or none"
+        "trained", "periods with saved hidden states (100 MB each): trained, all or none"
     )
     sound: bool = key(False, "true: also beat_{p}.wav, in which clicks and taps can be heard")
     seed: int = seed_key("seed of the extra periods and of the recurrent noise")
@@ -174,7 +175,7 @@ class Drive(Section):
 
 
 class Check(Section):
-    """evaluation at the end of train.py; run lengths and onset are those of drive"""
+    """evaluation at the end of train.py; run lengths and onset: see drive"""
 
     enable: bool = key(True, "false: no evaluation")
     noise_runs: int = key(
@@ -185,7 +186,7 @@ class Check(Section):
     )
     untrained_runs: int = key(4, "runs at each untrained period", ge=1, le=1000)
     max_error: FiniteFloat = key(
-        0.003, "largest error of the mean ITI at trained periods, fraction of the period", gt=0
+        0.003, "largest error of the mean ITI at trained periods, as a fraction", gt=0
     )
     max_untrained_error: FiniteFloat = key(
         0.005, "largest error of the mean ITI at untrained periods", gt=0
@@ -301,10 +302,11 @@ class Config(Section):
         wrong = []
         if model.dt > task.click_width:
             wrong.append(f"model.dt is {model.dt:g} s: at most task.click_width")
-        if min(periods) < 2 * task.click_width:
-            wrong.append(f"training.periods has {min(periods):g} s: at least 2 task.click_width")
-        if len(set(periods)) < len(periods):
-            wrong.append("training.periods: each period once")
+        for name, some in (("training", periods), ("drive", self.drive.periods)):
+            if min(some, default=math.inf) < 2 * task.click_width:
+                wrong.append(f"{name}.periods has {min(some):g} s: at least 2 task.click_width")
+            if len(set(some)) < len(some):
+                wrong.append(f"{name}.periods: each period once")
         if self.drive.keep_seconds < 2 * max(periods):
             wrong.append(
                 f"drive.keep_seconds is {self.drive.keep_seconds:g} s: at least twice the longest "
@@ -315,8 +317,9 @@ class Config(Section):
             if low >= high:
                 wrong.append(f"{name}.cues is [{low:g}, {high:g}]: the lower one first")
         lengths = {f"{s}.{k}": self[s][k] for s, k in map(lambda k: k.split("."), KEYS)}
+        lengths["fig5.times"] = max(self.fig5.times)
         for name, seconds in lengths.items():
-            is_run = name.endswith("_seconds") and name != "training.save_seconds"
+            is_run = name.endswith(("_seconds", "times")) and name != "training.save_seconds"
             if is_run and (seconds / model.dt > MAX_STEPS or 0 < seconds < model.dt):
                 wrong.append(f"{name} is {seconds:g} s: 1 to {MAX_STEPS} steps of model.dt")
         if wrong:
