@@ -34,21 +34,19 @@ THIN, THICK = {"ms": 3, "lw": 1}, {"ms": 4}
 TWO_COLUMNS = {"ncols": 2, "columnspacing": 1}
 
 
-def measure(model, periods, task, n_runs: int, gain: float, seed: int) -> dict:
+def measure(model, periods, task, settings) -> dict:
     """{figure: {name: array}} of all measures.
 
-    periods (B,) [s]: from slow to fast; task: the config's section; gain: of the adaptive cue.
-    Raises UserError where the network has no beat at the middle period.
+    periods (B,) [s]: from slow to fast; task, settings: the config's sections task and
+    synchronization. Raises UserError where the network has no beat at the middle period.
     """
+    n_runs, seed = settings.noise_runs, settings.seed
     compared, width = measures.tempos_compared(periods), task.click_width
     reference = compared[len(compared) // 2]
     print("free-running cycles and their phase response")
     free, b = phase_response.free_cycles(model, periods, task), periods.index(reference)
     if not np.isfinite(free.period[b]):
-        raise UserError(
-            f"the network has no beat at the cue of {reference} s; there is nothing to "
-            "synchronise; train a network: python train.py"
-        )
+        raise UserError(f"no beat at the cue of {reference} s; train a network: python train.py")
     results = {"phase_response": measures.click_responses(model, free, width)}
     print("locking")
     results["arnold_tongues"] = measures.arnold_tongues(model, free, b, width)
@@ -62,12 +60,9 @@ def measure(model, periods, task, n_runs: int, gain: float, seed: int) -> dict:
     print("steps of the tempo")
     steps = measures.tempo_steps(model, reference, task, n_runs, seed)
     print("an adaptive cue")
-    mean = 1e-3 * found["asynchrony_mean_ms"]
-    known = np.isfinite(mean)
-    usual = np.array(periods)[known][::-1], mean[known][::-1]
-    steps |= measures.adaptive_cue(
-        model, reference, task, lambda period: np.interp(period, *usual), gain, n_runs, seed
-    )
+    known = np.isfinite(found["asynchrony_mean_ms"])
+    usual = np.array([periods, 1e-3 * found["asynchrony_mean_ms"]])[:, known][:, ::-1]
+    steps |= measures.adaptive_cue(model, reference, task, usual, settings.gain, n_runs, seed)
     return results | {"synchronization": found, "drift": drift, "tempo_steps": steps}
 
 
@@ -83,13 +78,10 @@ def finish(axes, zero=(), legends=()):
 
 
 def step_colours(steps) -> dict:
-    """{step: colour}: LATER or EARLIER, the paler the smaller the step."""
-    colours = {}
-    for step in steps:
-        full = np.array(plt.matplotlib.colors.to_rgb(LATER if step > 0 else EARLIER))
-        pale = 0.65 * (1 - abs(step) / np.abs(steps).max())
-        colours[step] = tuple(pale + (1 - pale) * full)
-    return colours
+    """{step: (colour, opacity)}: LATER or EARLIER, the paler the smaller the step."""
+    opacity = 0.35 + 0.65 * np.abs(steps) / np.abs(steps).max()
+    rows = zip(steps, opacity, strict=True)
+    return {step: (LATER if step > 0 else EARLIER, pale) for step, pale in rows}
 
 
 def draw_tapping(axes, a, periods):
@@ -119,8 +111,7 @@ def draw_correction(axes, a, periods):
     compared = measures.tempos_compared(periods)
     ms, colours, shifts = 1e3 * np.array(periods), period_colours(periods), a["shifts"]
     next_tap = a["corrected_fraction"][..., 1]  # (B, S)
-    alpha = {"y": a["alpha"], "yerr": a["alpha_se"], "label": "regular clicks"}
-    axes[0].errorbar(ms, fmt="ko-", **alpha, **THICK)
+    axes[0].errorbar(ms, a["alpha"], a["alpha_se"], fmt="ko-", label="regular clicks", **THICK)
     sizes = np.unique(np.abs(shifts))[[0, -1]]
     for shift, colour in step_colours(np.append(sizes, -sizes)).items():
         values, style = next_tap[:, shifts == shift], "^-" if shift > 0 else "v-"
@@ -132,17 +123,17 @@ def draw_correction(axes, a, periods):
         options = {"color": colours[period], "label": label_of(period, periods), **THICK}
         axes[1].plot(percent, moved, "o-", **options)
     axes[1].axline((0, 0), slope=1, color="0.7", lw=1, zorder=0)
-    axes[1].set(title="phase shift", xlabel="shift of the clicks [% of period]")
-    axes[1].set(ylabel="shift of the next tap [%]")
+    axes[1].set(title="phase shift", ylabel="shift of the next tap [%]")
+    axes[1].set_xlabel("shift of the clicks [% of period]")
     middle = periods.index(compared[len(compared) // 2])
     for name, colour in (("radius", "black"), ("speed", SPEED), ("active_units", ACTIVE)):
         for phase, (style, _) in PHASES.items():
             if (values := a.get(f"{phase}_{name}")) is not None:
                 label = name.replace("_", " ") if phase == "synchronization" else None
-                relative = values / values[middle]
-                axes[2].plot(ms, relative, style, color=colour, label=label, **THICK)
-    axes[2].set(title="mean trajectory", ylabel="relative to the middle tempo")
-    axes[2].set(xlabel="period [ms]")
+                options = {"color": colour, "label": label, **THICK}
+                axes[2].plot(ms, values / values[middle], style, **options)
+    axes[2].set(title="mean trajectory", xlabel="period [ms]")
+    axes[2].set_ylabel("relative to the middle tempo")
 
 
 def draw_synchronization(a, periods):
@@ -177,12 +168,14 @@ def draw_arnold_tongues(a, periods):
     pale = plt.matplotlib.colors.ListedColormap(["white", *PATTERN_COLOURS])
     grid = a["fine_ratios"], a["heights"], a["fine_predicted"]
     panel.pcolormesh(*grid, cmap=pale, vmin=0, vmax=3, alpha=0.35, rasterized=True)
-    points = [np.nonzero(a["measured"] == k) for k in range(len(LOCKING_PATTERNS) + 1)]
-    points = [(a["ratios"][columns], a["heights"][rows]) for rows, columns in points]
-    for xy, (p, q), colour in zip(points[1:], LOCKING_PATTERNS, PATTERN_COLOURS, strict=True):
+    ratios, heights = np.meshgrid(a["ratios"], a["heights"])
+    for number, colour in enumerate(PATTERN_COLOURS, start=1):
+        locked, (p, q) = a["measured"] == number, LOCKING_PATTERNS[number - 1]
         label = f"{p} tap{'s' * (p > 1)} to {q} click{'s' * (q > 1)}"
-        panel.plot(*xy, "s", ms=8, color=colour, mec="black", mew=0.6, label=label)
-    panel.plot(*points[0], ".", ms=2, color="0.4", label="none")
+        style = {"ms": 8, "color": colour, "mec": "black", "mew": 0.6, "label": label}
+        panel.plot(ratios[locked], heights[locked], "s", **style)
+    free = a["measured"] == 0
+    panel.plot(ratios[free], heights[free], ".", ms=2, color="0.4", label="none")
     panel.set(xlabel="period of the clicks by that of the cycle", ylabel="height of the clicks")
     panel.set(xlim=(0.47, 2.03), title="locking: measured (squares), predicted (areas)")
     panel.legend(fontsize=10, loc="upper center", ncols=4, bbox_to_anchor=(0.5, -0.16))
@@ -202,7 +195,7 @@ def draw_tempo_steps(a, periods):
     for colour, itis in zip(colours.values(), a["median_itis_after_clicks"], strict=True):
         axes[3].plot(n + 1 + np.arange(len(itis)), itis, "o-", color=colour, **THIN)
     axes[3].axvline(n + 0.5, color="black", ls=":")
-    axes[3].set_title(f"{name}; then none")
+    axes[3].set_title("clicks step, then stop")
     colours = step_colours(measures.CUE_ERRORS)
     for panel, condition in zip(axes[4:], measures.CUE_CONDITIONS, strict=True):
         runs = a["cue_errors"][a["cue_condition"] == condition]
@@ -219,9 +212,8 @@ def draw_tempo_steps(a, periods):
 
 def draw_drift(a, periods):
     """Position against a metronome without clicks, and the beat with scaled recurrent noise."""
-    figure, ((position, spread), (error, cv)) = plt.subplots(
-        2, 2, figsize=(WIDTH, 6.6), layout="constrained"
-    )
+    figure, axes = plt.subplots(2, 2, figsize=(WIDTH, 6.6), layout="constrained")
+    (position, spread), (error, cv) = axes
     colours, k = period_colours(periods), np.arange(1, a["drift_mean_ms"].shape[1] + 1)
     for b, (period, colour) in enumerate(colours.items()):
         mean, mean_se = a["drift_mean_ms"][b], a["drift_mean_ms_se"][b]
@@ -231,28 +223,24 @@ def draw_drift(a, periods):
         variance = a["drift_variance_ms2"][b], a["drift_variance_ms2_se"][b]
         spread.errorbar(k, *variance, fmt="o", color=colour, **THIN)
         spread.plot(k, k * a["diffusion_predicted_ms2"][b], lw=1, color=colour)
-    position.set(title="mean position", ylabel="behind a metronome [ms]")
+    beats, factors = "beats after a tap, continuation", "factor of the recurrent noise"
+    position.set(title="mean position", xlabel=beats, ylabel="behind a metronome [ms]")
     position.xaxis.set_major_locator(plt.MultipleLocator(4))
-    spread.set(title="variance (lines: phase response x noise)", ylabel="variance [ms$^2$]")
-    spread.set(yscale="log", xscale="log")
+    spread.set(title="variance (lines: phase response x noise)", xlabel=beats)
+    spread.set(ylabel="variance [ms$^2$]", yscale="log", xscale="log")
     spread.set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
     spread.minorticks_off()
     for b, period in enumerate(measures.tempos_compared(periods)):
         options = {"color": colours[period], "label": label_of(period, periods), **THICK}
         error.plot(a["noise_scales"], 100 * a["noise_error"][:, b], "o-", **options)
         cv.plot(a["noise_scales"], 100 * a["noise_cv"][:, b], "o-", **options)
-        lost = 100 * a["noise_fraction_lost"][:, b]
-        cv.plot(a["noise_scales"], lost, "x:", color=colours[period], **THICK)
+        lost = options | {"label": None}
+        cv.plot(a["noise_scales"], 100 * a["noise_fraction_lost"][:, b], "x:", **lost)
     cv.plot([], [], "kx:", label="runs lost [%]", **THICK)
-    error.set(title="error of the mean ITI", ylabel="error [%]")
-    cv.set(title="irregularity", ylabel="CV of the ITIs [%]")
-    for panel in (position, spread):
-        panel.set_xlabel("beats after a tap, continuation")
-    for panel in (error, cv):
-        panel.set_xlabel("factor of the recurrent noise")
+    error.set(title="error of the mean ITI", xlabel=factors, ylabel="error [%]")
+    cv.set(title="irregularity", xlabel=factors, ylabel="CV of the ITIs [%]")
     upper = TWO_COLUMNS | {"loc": "upper left"}
-    legends = [(panel, upper) for panel in (position, error, cv)]
-    finish([position, spread, error, cv], [position, error], legends)
+    finish(axes, axes[:, 0], [(panel, upper) for panel in (position, error, cv)])
     return figure
 
 
@@ -282,9 +270,7 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     settings, periods = config.synchronization, sorted(config.training.periods, reverse=True)
     with warnings.catch_warnings():  # of NaN for a tempo without a beat, or without noise
         warnings.simplefilter("ignore", RuntimeWarning)
-        results = measure(
-            model, periods, config.task, settings.noise_runs, settings.gain, settings.seed
-        )
+        results = measure(model, periods, config.task, settings)
         figures = {name: draw(results[name], periods) for name, draw in DRAWINGS.items()}
     text = configuration.to_text(config, made_by)
     numbers = {"synchronization": {"made_by": made_by} | as_json(results)}

@@ -12,47 +12,43 @@ import sys
 
 import numpy as np
 
+PER_TEMPO = "asynchrony_mean_ms asynchrony_of_maxima_mean_ms asynchrony_sd_ms asynchrony_lag1 alpha"
+PER_TEMPO += " largest_advance largest_delay adjoint_error"
+SHAPES = "continuation_radius continuation_speed continuation_active_units"
+
 
 def read_network(path) -> dict:
     """{measure: three numbers} of one network, NaN where there is none."""
     with open(path, encoding="utf-8") as file:
-        figures = {name: rows for name, rows in json.load(file).items() if name != "made_by"}
-    for figure in figures.values():
-        for name, row in figure.items():
-            array = np.array(row)
-            figure[name] = array.astype(float) if array.dtype == object else array  # None to NaN
-    s, r, d, t = (figures[f] for f in ("synchronization", "phase_response", "drift", "tempo_steps"))
-    names = "asynchrony_mean_ms", "asynchrony_of_maxima_mean_ms", "asynchrony_sd_ms"
-    rows = {name: s[name] for name in (*names, "asynchrony_lag1", "alpha")}
+        a = {k: np.array(v) for figure in json.load(file).values() for k, v in figure.items()}
+    a = {k: v.astype(float) if v.dtype == object else v for k, v in a.items()}  # None to NaN
+    rows = {k: a[k] for k in PER_TEMPO.split()}
     for phase in ("synchronization", "continuation"):
-        rows[f"{phase}_iti_lag1"] = s[f"{phase}_iti_lags"][:, 0]
+        rows[f"{phase}_iti_lag1"] = a[f"{phase}_iti_lags"][:, 0]
     for name in ("clock", "motor", "delays_added_motor"):
-        rows[f"{name}_sd_ms"] = np.sqrt(s[f"{name}_variance_ms2"].clip(min=0))
-    for shift in (0.1, -0.1, 0.3, -0.3):
-        corrected = s["corrected_fraction"][:, s["shifts"] == shift]
-        rows[f"alpha, clicks shifted by {shift:+g} periods"] = corrected[:, 0, 1]
-    rows |= {name: r[name] for name in ("largest_advance", "largest_delay", "adjoint_error")}
-    rows["diffusion, measured by predicted"] = d["diffusion_ms2"] / d["diffusion_predicted_ms2"]
-    for k, scale in enumerate(d["noise_scales"]):
-        for name in ("noise_error", "noise_cv"):
-            rows[f"{name}, x {scale:g} [%]"] = 100 * d[name][k]
-    for name in ("radius", "speed", "active_units"):
-        if (values := s.get(f"continuation_{name}")) is not None:
-            rows[f"{name}, by that at the middle"] = values / values[len(values) // 2]
-    tongues, distance = figures["arnold_tongues"], s.get("continuation_distance", [np.nan])
-    locked = tongues["ratios"][tongues["measured"][tongues["heights"] == 1][0] == 1]
+        rows[f"{name}_sd_ms"] = np.sqrt(a[f"{name}_variance_ms2"].clip(min=0))
+    for shift, corrected in zip(a["shifts"], a["corrected_fraction"][..., 1].T, strict=True):
+        rows[f"alpha, clicks shifted by {shift:+g} periods"] = corrected
+    rows["diffusion, measured by predicted"] = a["diffusion_ms2"] / a["diffusion_predicted_ms2"]
+    for name in ("noise_error", "noise_cv"):
+        scales = zip(a["noise_scales"], a[name], strict=True)
+        rows |= {f"{name}, x {scale:g} [%]": 100 * row for scale, row in scales}
+    for name in (k for k in SHAPES.split() if k in a):
+        rows[f"{name}, by that at the middle"] = a[name] / a[name][len(a[name]) // 2]
+    distance = a.get("continuation_distance", np.array([np.nan]))
+    locked = a["ratios"][a["measured"][a["heights"] == 1][0] == 1]  # 1: one tap to one click
+    after = a["median_itis_after_clicks"][a["steps"] == 0.1][0]
     middle = {
         "1 tap to 1 click: shortest period by that of the cycle": min(locked, default=np.nan),
         "1 tap to 1 click: longest period by that of the cycle": max(locked, default=np.nan),
-        "locking: fraction of points predicted": tongues["fraction_predicted"],
-        "distance between tempos: at the tap by mean": distance[0] / np.mean(distance),
+        "locking: fraction of points predicted": a["fraction_predicted"],
+        "distance between tempos: at the tap by mean": distance[0] / distance.mean(),
     }
-    after = t["median_itis_after_clicks"][t["steps"] == 0.1][0]
     middle |= {f"clicks 10 % slower, then none: ITI {k}": after[k - 1] for k in (1, 3)}
-    for step, n_itis in zip(t["steps"], t["itis_to_5_percent_of_cue"][1], strict=True):
+    for step, n_itis in zip(a["steps"], a["itis_to_5_percent_of_cue"][1], strict=True):
         middle[f"cue steps by {step:+.0%}: ITIs until within 5 %"] = n_itis
     for name in ("cue_clicks_to_2_percent", "cue_final_error"):
-        conditions = zip(t["cue_condition"], t["cue_or_clicks_change"], t[name], strict=True)
+        conditions = zip(a["cue_condition"], a["cue_or_clicks_change"], a[name], strict=True)
         middle |= {f"{name}, {kind} {change:+.0%}": value for kind, change, value in conditions}
     rows = {name: [row[0], row[len(row) // 2], row[-1]] for name, row in rows.items()}
     return rows | {name: [np.nan, value, np.nan] for name, value in middle.items()}

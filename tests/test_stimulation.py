@@ -19,6 +19,7 @@ from zrnn.synchronization import adaptive_cue, measures, phase_response, protoco
 from zrnn.synchronization import statistics as estimators
 
 TASK = SimpleNamespace(cue_constant=0.1, click_width=0.01)
+SETTINGS = SimpleNamespace(noise_runs=2, gain=0.3, seed=0)
 
 
 def test_the_asynchrony_of_the_last_tap():
@@ -138,7 +139,7 @@ def test_a_network_that_never_taps_has_no_numbers(oscillator):
     for name in ("asynchrony_mean_ms", "alpha", "continuation_iti_lags", "diffusion_ms2"):
         assert np.isnan(found[name]).all()
     with pytest.raises(UserError, match="no beat at the cue of 0.2 s"):
-        plot_synchronization.measure(silent, [0.2], TASK, 2, 0.5, 0)
+        plot_synchronization.measure(silent, [0.2], TASK, SETTINGS)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -152,7 +153,7 @@ def test_all_measures_and_figures(oscillator, monkeypatch, tmp_path):
     monkeypatch.setattr(adaptive_cue, "N_CLICKS", 5)
     periods = [0.25, 0.2, 0.166]  # which only name the cues: this network is faster
     with oscillator.at(dt=0.001):
-        results = plot_synchronization.measure(oscillator, periods, TASK, 2, 0.3, 0)
+        results = plot_synchronization.measure(oscillator, periods, TASK, SETTINGS)
     drawings = plot_synchronization.DRAWINGS
     assert set(results) == set(drawings)
     n_shifts, n_clicks = len(measures.SHIFTS), protocols.N_SHIFTED_CLICKS
@@ -176,7 +177,7 @@ def test_the_cue_of_the_shipped_network_adapts_to_a_tempo():
     noise = torch.Generator().manual_seed(0)
     gains = np.full(2, 0.5)
     cue, final, itis = adaptive_cue.run_adaptive_cue(
-        model, starts, np.zeros(2), clicks, gains, lambda period: usual, TASK, noise
+        model, starts, np.zeros(2), clicks, gains, ([period], [usual]), TASK, noise
     )
     np.testing.assert_allclose(cue[:, 0], starts)
     assert np.abs(final / period - 1).max() < 0.05

@@ -50,14 +50,14 @@ def click_times(lead_period: float, click_period: float) -> np.ndarray:
 
 
 def run_adaptive_cue(
-    model, start_periods, lead_periods, click_periods, gains, usual_asynchrony, task, noise
+    model, start_periods, lead_periods, click_periods, gains, usual, task, noise
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """B trials with a cue that adapts to clicks; periods (B,) [s].
 
     For LEAD_SECONDS the cue is fixed at start_periods, with clicks at lead_periods, or without
     where these are 0. Then N_CLICKS clicks come at click_periods, and the cue adapts to them with
-    `gains` (B,); then the clicks stop. usual_asynchrony: a function, period [s] -> asynchrony [s]
-    at which the period does not change; task: the config's section; noise: a generator or None.
+    `gains` (B,); then the clicks stop. usual: ascending periods (M,) [s] and the asynchronies (M,)
+    [s] at which these do not change; task: the config's section; noise: a generator or None.
 
     Returns the cue's period [s] at each of the N_CLICKS clicks (B, N_CLICKS) and after them (B,),
     and the mean ITI [s] after them (B,), NaN for fewer than three taps.
@@ -84,8 +84,8 @@ def run_adaptive_cue(
             last_tap[b] = taps[-1]
             asynchrony = last_asynchrony(last_tap[b], trains[b], end * dt, period[b])
             if end * dt >= last_clicks[b, 0] and asynchrony is not None:
-                usual = usual_asynchrony(period[b])
-                period[b] = adapted_period(period[b], asynchrony, usual, gains[b])
+                expected = np.interp(period[b], *usual)
+                period[b] = adapted_period(period[b], asynchrony, expected, gains[b])
     blocks = np.floor(last_clicks / (size * dt)).astype(int)
     at_clicks = np.array(cue_periods)[blocks, np.arange(len(trains))[:, None]]
     itis = np.full(len(trains), np.nan)

@@ -2,7 +2,7 @@
 
 Arguments are in [s], results in [ms] where their names say so. _se: standard error over runs.
 Shapes: B tempos, R runs with different noise, K taps, S shifts or steps, H heights of a click,
-L lags, P phases, C conditions.
+M ratios of periods, P phases, C conditions.
 """
 
 from collections.abc import Sequence
@@ -15,27 +15,25 @@ from zrnn.synchronization.adaptive_cue import run_adaptive_cue
 from zrnn.synchronization.statistics import LOCKING_PATTERNS, first_within, jackknife
 from zrnn.taps import asynchronies, describe_beat
 
-
-def both_signs(*sizes) -> np.ndarray:
-    return np.array([sign * size for size in sizes for sign in (1, -1)])
-
-
+SIGNS = (1, -1)  # each size of a shift, step or error is given in both directions
 RECORDED_RUNS = 2  # whose mean gives the trajectories
 MAX_LAG = 10  # [ITIs] of the autocorrelation
 MOTOR_SD = 0.01  # [s] of delays added to taps, as a test of the Wing-Kristofferson estimates
-SHIFTS = both_signs(0.05, 0.1, 0.2, 0.3)  # [periods] of the clicks
+SHIFTS = np.outer((0.05, 0.1, 0.2, 0.3), SIGNS).ravel()  # [periods] of the clicks
 DRIFT_BEATS = 16  # [taps] after any tap
 ACTIVE = 0.1  # active units: their rates vary by more than this fraction of the largest variation
 NOISE_SCALES = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0)  # factors of sigma_rec
 SMALL_HEIGHT = 0.05  # of a click, to compare with the adjoint
 HEIGHTS = np.arange(1, 9) / 4  # of clicks, for locking; in the task the height is 1
 RATIOS = np.linspace(0.5, 2, 31)  # period of the clicks by that of the cycle, for locking
-FINE_RATIOS = np.linspace(0.5, 2, 301)
-STEPS = both_signs(0.05, 0.1, 0.2, 0.4)  # [periods] of the tempo
-STEP_TOLERANCE, CUE_TOLERANCE = 0.05, 0.02  # [periods] within which a tempo is reached
+FINE_RATIOS = np.linspace(0.5, 2, 301)  # the same, for the prediction
+STEPS = np.outer((0.05, 0.1, 0.2, 0.4), SIGNS).ravel()  # [periods] of the tempo
+STEP_TOLERANCE = 0.05  # [periods] within which the tempo after a step is reached
 CUE_CONDITIONS = ("wrong cue", "clicks step")  # of the adaptive cue
-CUE_ERRORS = both_signs(0.1, 0.2, 0.4)  # [periods] between an adaptive cue and the clicks
-GAINS, GAIN_ERRORS = (0.1, 0.3, 1.0), both_signs(0.2)  # gains of the adaptive cue to compare
+CUE_ERRORS = np.outer((0.1, 0.2, 0.4), SIGNS).ravel()  # [periods] between cue and clicks
+CUE_TOLERANCE = 0.02  # [periods] within which the cue has reached the clicks' period
+GAINS = (0.1, 0.3, 1.0)  # of the adaptive cue, compared at GAIN_ERRORS
+GAIN_ERRORS = 0.2 * np.array(SIGNS)  # [periods] between cue and clicks
 
 
 def intervals(runs, phase: str) -> dict:
@@ -77,9 +75,8 @@ def continuation(taps, period, predicted, rng) -> dict:
     def estimates(runs):
         mean, variance = statistics.drift(runs, period, DRIFT_BEATS)
         position = {"drift_mean_ms": 1e3 * mean, "drift_variance_ms2": 1e6 * variance}
-        per_beat = {"drift_per_beat_ms": 1e3 * mean[-1] / DRIFT_BEATS}
-        per_beat["diffusion_ms2"] = 1e6 * statistics.diffusion(variance)
-        return intervals(runs, "continuation") | clock_and_motor(runs) | position | per_beat
+        position["diffusion_ms2"] = 1e6 * statistics.diffusion(variance)
+        return intervals(runs, "continuation") | clock_and_motor(runs) | position
 
     delayed = [run + MOTOR_SD * rng.standard_normal(len(run)) for run in taps]
     delayed = jackknife(lambda runs: clock_and_motor(runs, "delays_added_"), delayed)
@@ -89,8 +86,8 @@ def continuation(taps, period, predicted, rng) -> dict:
 def phase_shifts(shifted, period) -> dict:
     """Fraction of a shift of the clicks by SHIFTS that taps correct: mean over runs, (S, clicks).
 
-    shifted (R, 1 + S, clicks): as of `run_phase_shifts`. Column 0 is the tap at the first shifted
-    click, column 1 the next tap.
+    shifted (R, 1 + S, clicks): as of `run_phase_shifts`. Column 0: the tap at the first shifted
+    click, column 1: the next tap.
     """
     fractions = 1 + (shifted[:, 1:] - shifted[:, :1]) / (SHIFTS * period)[:, None]
     errors = np.nanstd(fractions, axis=0, ddof=1) / np.sqrt(np.isfinite(fractions).sum(axis=0))
@@ -226,8 +223,8 @@ def tempo_steps(model, period, task, n_runs: int, noise) -> dict:
 def adaptive_cue(model, period, task, usual, gain: float, n_runs: int, seed: int) -> dict:
     """A cue that adapts to clicks at the period, or, if the clicks step, from it.
 
-    In CUE_CONDITIONS with this gain, and from a wrong cue with GAINS. usual: usual asynchrony, a
-    function, as of `run_adaptive_cue`. Medians over runs (C,); errors by the clicks' period.
+    In CUE_CONDITIONS with this gain, and from a wrong cue with GAINS. usual: as in
+    `run_adaptive_cue`. Medians over runs (C,); errors by the clicks' period.
     """
     rows = [(condition, size, gain) for condition in CUE_CONDITIONS for size in CUE_ERRORS]
     rows += [(f"gain {other:g}", size, other) for other in GAINS for size in GAIN_ERRORS]

@@ -55,11 +55,9 @@ def free_cycles(model, periods, task) -> FreeCycles:
         diffusion = 2 alpha sigma_rec^2  sum_{s in a cycle}  |dt/dx_s|^2
     """
     cues = tasks.context_cue(np.asarray(periods), task.cue_constant)
-    with_clicks = simulate.driving_inputs(
-        periods, 2 * SETTLE_SECONDS, model.dt, task, SETTLE_SECONDS
-    )
-    state, seconds = simulate.run(model, with_clicks).end, ADJOINT_CYCLES * max(periods)
-    cycles = limit_cycle.find_cycles(model, cues, state, SETTLE_SECONDS, seconds)
+    dt, settle, seconds = model.dt, SETTLE_SECONDS, ADJOINT_CYCLES * max(periods)
+    state = simulate.run(model, simulate.driving_inputs(periods, 2 * settle, dt, task, settle)).end
+    cycles = limit_cycle.find_cycles(model, cues, state, settle, seconds)
     slopes = limit_cycle.phase_response(model, cycles)  # d log period / dx_t, (T, B, N)
     by_clicks = (slopes @ model.w_ih[:, 0]).double().cpu().numpy() * model.alpha
     squares = slopes.square().sum(-1).double().cpu().numpy()
@@ -67,9 +65,9 @@ def free_cycles(model, periods, task) -> FreeCycles:
 
     first_tap, diffusion = np.full((2, len(cues)), np.nan)
     click = np.full((len(cues), N_PHASES), np.nan)
-    width = np.ones(round(task.click_width / model.dt))
+    width = np.ones(round(task.click_width / dt))
     for b in np.flatnonzero(np.isfinite(cycles.period)):
-        taps, period = find_taps(outputs[:, b], model.dt), cycles.period[b] / model.dt
+        taps, period = find_taps(outputs[:, b], dt), cycles.period[b] / dt
         crossings = np.flatnonzero(cycles.slopes[:, b, 0])  # samples at the first and last rise
         n_cycles = round((crossings[-1] - crossings[0]) / period)
         begin = taps[taps > crossings[0] + 1][0]  # from here on only the last rise is delayed
@@ -78,7 +76,7 @@ def free_cycles(model, periods, task) -> FreeCycles:
         click[b] = -n_cycles * np.interp(samples, np.arange(len(summed)), summed)
         in_cycle = squares[round(begin) : round(begin + period), b].sum()
         diffusion[b] = in_cycle * (n_cycles * cycles.period[b] * model.sigma_rec) ** 2
-        first_tap[b] = taps[0] * model.dt
+        first_tap[b] = taps[0] * dt
     start = cycles.currents[0].clone()
     return FreeCycles(cues, cycles.period, start, first_tap, click, 2 * model.alpha * diffusion)
 

@@ -41,9 +41,8 @@ def click_trains(trains, n_steps: int, dt: float, width: float, heights=None) ->
         starts = np.round(np.asarray(times, dtype=float) / dt)
         inside = (starts >= 0) & (starts <= n_steps)  # False for NaN
         if not inside.all():
-            outside = f"{(~inside).sum()} of {len(starts)} onsets"
-            seconds = f"0 to {n_steps * dt:g} s"
-            raise UserError(f"{outside} lie outside {seconds}; are they in seconds?")
+            outside = f"{(~inside).sum()} of {len(starts)} onsets lie outside"
+            raise UserError(f"{outside} 0 to {n_steps * dt:g} s; are they in seconds?")
         for start in starts.astype(int):
             clicks[b, start : start + round(width / dt)] = 1.0 if heights is None else heights[b]
     return clicks
