@@ -129,17 +129,17 @@ def test_taps_are_counted_from_the_fifth_click_on(oscillator):
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_network_that_never_taps_has_no_numbers(oscillator):
-    silent = copy.deepcopy(oscillator)
-    silent.w_ho.data.zero_()
-    free = phase_response.free_cycles(silent, [0.2], TASK)
+    without_output = copy.deepcopy(oscillator)
+    without_output.w_ho.data.zero_()
+    free = phase_response.free_cycles(without_output, [0.2], TASK)
     assert np.isnan([free.period[0], free.diffusion[0], free.click[0, 0]]).all()
-    found = measures.metronome(silent, [0.2], TASK, 4.0, 2, 0, free.diffusion)
+    found = measures.metronome(without_output, [0.2], TASK, 4.0, 2, 0, free.diffusion)
     assert found["clicks"] == found["clicks_without_tap"] > 0
     assert not any("radius" in name for name in found)
     for name in ("asynchrony_mean_ms", "alpha", "continuation_iti_lags", "diffusion_ms2"):
         assert np.isnan(found[name]).all()
     with pytest.raises(UserError, match="no beat at the cue of 0.2 s"):
-        plot_synchronization.measure(silent, [0.2], TASK, SETTINGS)
+        plot_synchronization.measure(without_output, [0.2], TASK, SETTINGS)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
