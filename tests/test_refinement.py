@@ -49,7 +49,7 @@ def test_a_step_reduces_the_errors_and_keeps_dales_law(model):
 
 def test_the_smallest_step_is_the_pseudoinverse(model):
     cues, _, cycles, errors = cycles_of(model)
-    rows = refinement.jacobian(model, cues, cycles, refinement.ROW_WEIGHTS)
+    rows = refinement.weight_jacobian(model, cues, cycles, refinement.ROW_WEIGHTS)
     rows = torch.cat([part.flatten(1) for part in rows], dim=1).double()
     wanted = torch.as_tensor(refinement.residuals(errors, cycles).ravel())
     limits = (refinement.ROW_WEIGHTS * refinement.MAX_RESIDUALS).max()
