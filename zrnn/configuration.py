@@ -173,7 +173,9 @@ def model_arguments(arguments: dict, changes: dict) -> dict:
     Raises UserError.
     """
     known = {f"model.{k}": v for k, v in arguments.items() if f"model.{k}" in KEYS}
-    return dict(_validated(known | _flatten({"model": changes}, "load_network")).model)
+    changed = _flatten({"model": changes}, "load_network")
+    sources = dict.fromkeys(known, "checkpoint") | dict.fromkeys(changed)
+    return dict(_validated(known | changed, sources).model)
 
 
 def _check_training(config: Config) -> list[str]:
