@@ -21,7 +21,7 @@ from zrnn.dynamics.cycle_continuation import FINE_DT
 from zrnn.dynamics.diagram import columns, plain, summary
 from zrnn.dynamics.panels import draw_equilibria, draw_onset, draw_period, legend_of
 from zrnn.figures import plt, save_results
-from zrnn.task import context_cue
+from zrnn.task import context_cue, reference_cue
 
 INSET = 0.06  # range of cues below the end of the cycle that the inset shows
 
@@ -80,9 +80,7 @@ def draw_end(axes, trained):
 def main(config_path=None, checkpoint=None, device="auto", **flags):
     config, model, made_by = open_network(config_path, checkpoint, device, flags)
     cues, cue_constant = config.bifurcation.cues, config.task.cue_constant
-    trained_cues = sorted(context_cue(p, cue_constant) for p in config.training.periods)
-    first_cue = trained_cues[len(trained_cues) // 2]
-
+    first_cue = reference_cue(config.training.periods, cue_constant)
     n_cycles = config.bifurcation.n_cycles
     trained, fine_bifurcations = network_diagram.solve(model, cues, n_cycles, first_cue)
     reduced, _ = reduced_model.solve([])

@@ -20,7 +20,7 @@ from models import open_network
 from zrnn import cli, configuration
 from zrnn.dynamics.flow_field import find_equilibria, find_fields, find_plane, initial_condition
 from zrnn.figures import plt, save_results
-from zrnn.task import context_cue
+from zrnn.task import reference_cue
 
 PATH_COLOUR = "#D62728"
 N_COLUMNS = 3
@@ -68,8 +68,8 @@ def draw(fields, titles, span):
 def main(config_path=None, checkpoint=None, device="auto", **flags):
     config, model, made_by = open_network(config_path, checkpoint, device, flags)
     fig5, size = config.fig5, (config.fig5.grid, config.fig5.span)
-    trained = sorted(context_cue(p, config.task.cue_constant) for p in config.training.periods)
-    beat_cue, rest = trained[len(trained) // 2], model.initial_state(1)[0]
+    beat_cue = reference_cue(config.training.periods, config.task.cue_constant)
+    rest = model.initial_state(1)[0]
 
     start, is_tap = initial_condition(model, beat_cue, fig5.seed)
     plane = find_plane(model, start)

@@ -100,10 +100,9 @@ def test_figure_5_needs_a_beat(save, silent, tmp_path):
 
 
 def test_figure_5_needs_activity_that_stays_finite(save, make_oscillator, tmp_path):
-    model = make_oscillator("RNN")
+    model = make_oscillator()
     with torch.no_grad():
-        model.w_hh[10, 10] = 10.0  # this silent unit excites itself from U(-1, 1) on
-        model.b_hh[10] = -0.1
+        model.w_hh[4:20, 4:20] = 10.0  # E units, silent at rest, that excite each other
     save(model)
     with pytest.raises(UserError, match="grows without bound at cue -1,"):
         plot_fig5.main(**{"fig5.grid": 6})

@@ -141,53 +141,53 @@ def local_exponents(onset: Array) -> list[float]:
     It tends to -1/2 where a saddle and a node meet smoothly. Where they meet at a kink, the period
     grows as -log(distance), so the slope tends to 0.
     """
-    if len(onset) < 2:
-        return []
-    distance, period = onset[np.argsort(onset[:, 0])].T
-    decades = np.floor(np.log10(distance / distance[0]) + 1e-9).astype(int)
-    slopes = []
-    for k in range(decades.max() + 1):
-        in_decade = (decades == k) | np.isclose(distance, distance[0] * 10.0 ** (k + 1))
-        if in_decade.sum() > 1:
-            logs = np.log(distance[in_decade]), np.log(period[in_decade])
-            slopes.append(float(np.polyfit(*logs, 1)[0]))
+    distance, period = np.log(onset).T
+    slopes, low, decade = [], distance.min(initial=np.inf), np.log(10)
+    while np.sum(inside := np.abs(distance - low - decade / 2) < decade / 2 + 1e-6) > 1:
+        slopes.append(float(np.polyfit(distance[inside], period[inside], 1)[0]))
+        low += decade
     return slopes
 
 
 def summary(diagram: Diagram) -> dict[str, str]:
-    """What the diagram shows, as {question: answer}; about the end one answer for each dt."""
+    """What the diagram shows: {question: answer}."""
     if not diagram.cycles:
         return {"does it oscillate?": "no"}
     cue, low, high, period = columns(diagram.cycles)
-    fold, manifold, ends = diagram.fold, diagram.manifold, diagram.ends
+    fold, circle, onset = diagram.fold, "no saddle", "at no fold"
+    if fold is not None:
+        rates = "from {:.3g} to {:.3g} 1/s".format(*fold.growth_rates)
+        onset = f"at a fold at cue {fold.p:.6f}, where a growth rate goes {rates}"
+    if diagram.manifold is not None:
+        circle = "yes" if diagram.manifold.closes else "no"
     below = max((c for c in diagram.cues_without if c < cue[0]), default=-np.inf)
-    middle, above = cue[len(cue) // 2], ends[0].first_without
-    falls, exponents = (np.diff(period) < 0).sum(), local_exponents(diagram.onset)
     # A cycle of amplitude 0 is the Hopf point itself, and not beside an equilibrium.
     classes = {c: classes_at(diagram.curves, c) for c in cue[high > low]}
     stable = [c for c, names in classes.items() if any(n.startswith("stable") for n in names)]
+    ends = [
+        f"between cue {e.last:.5f} and {e.first_without:.5f} with {e.amplitude:.1%} of its largest "
+        f"amplitude, nearest Hopf point at cue {e.hopf:.5f}, in steps of {1000 * e.dt:g} ms"
+        for e in diagram.ends
+    ]
+
+    def equilibria(cue):
+        return ", ".join(classes_at(diagram.curves, cue)) or "none in range"
+
     return {
         "does it oscillate?": "yes",
-        "where does the cycle begin?": f"between cue {below:.5g} and {cue[0]:.5g}",
-        "equilibria just below": ", ".join(classes_at(diagram.curves, below)) or "none in range",
-        "does a saddle meet a node there?": f"yes, at cue {fold.p:.6f}" if fold else "no",
-        "does the saddle's unstable manifold close a circle?": (
-            "no saddle" if manifold is None else "yes" if manifold.closes else "no"
+        "where does the cycle begin?": f"between cue {below:.5g} and {cue[0]:.5g}, {onset}",
+        "which equilibria are just below?": equilibria(below),
+        "does the saddle's unstable manifold close a circle?": circle,
+        "exponents of the period by decade, the nearest first?": (
+            ", ".join(f"{exponent:.2f}" for exponent in local_exponents(diagram.onset))
         ),
-        "growth rate before and after the fold [1/s]": (
-            "{:.3g}, {:.3g}".format(*fold.growth_rates) if fold else "no fold"
+        "how often does the period fall?": (
+            f"in {(np.diff(period) < 0).sum()} of {len(cue) - 1} steps of the cue"
         ),
-        "exponents of the period, nearest decade first": ", ".join(f"{e:.2f}" for e in exponents),
-        "does the period fall as the cue rises?": f"in {falls} of {len(cue) - 1} steps",
-        "equilibria inside the cycle": ", ".join(classes_at(diagram.curves, middle)),
+        "which equilibria are inside the cycle?": equilibria(cue[len(cue) // 2]),
         "where is the cycle beside a stable equilibrium?": (
             f"cue {min(stable):.5g} to {max(stable):.5g}" if stable else "nowhere"
         ),
-        "where does the cycle end?": "; ".join(
-            f"between cue {e.last:.5f} and {e.first_without:.5f} (dt {1000 * e.dt:g} ms)"
-            for e in ends
-        ),
-        "nearest Hopf point": "; ".join(f"cue {e.hopf:.5f}" for e in ends),
-        "last amplitude / largest": "; ".join(f"{e.amplitude:.1%}" for e in ends),
-        "equilibria just above": ", ".join(classes_at(diagram.curves, above)) or "none in range",
+        "where does the cycle end?": "; ".join(ends),
+        "which equilibria are just above?": equilibria(diagram.ends[0].first_without),
     }
