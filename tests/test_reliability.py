@@ -1,4 +1,4 @@
-"""A stopped run continues as if it had never been stopped; mistakes are refused, nothing is lost."""
+"""A stopped run continues as if it had not been stopped; mistakes are refused, nothing is lost."""
 
 import contextlib
 import csv
