@@ -129,6 +129,8 @@ def test_simulation_is_the_sequence_whatever_the_blocks():
     np.testing.assert_allclose(run.states, states.detach()[:, 90:], atol=1e-12)
     np.testing.assert_allclose(run.end, states.detach()[:, -1], atol=1e-12)
     first = simulate.run(model, u[:, :200], None)
+    none = simulate.run(model, u[:, :0], None, first.end)  # a run of no steps
+    assert none.outputs.shape == (3, 0) and torch.equal(none.end, first.end)
     second = simulate.run(model, u[:, 200:], None, first.end)
     both = np.concatenate([first.outputs, second.outputs], 1)
     np.testing.assert_allclose(both, simulate.run(model, u).outputs, atol=1e-12)

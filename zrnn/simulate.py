@@ -85,7 +85,8 @@ def run(
 
     noise, state: as in `stream`; on_steps(n) is called after every n steps.
     """
-    outputs, states, t = [], [], 0
+    outputs, states, t = [torch.empty(0, len(inputs))], [], 0  # a run may have no steps
+    end = model.initial_state(len(inputs)) if state is None else state
     for z, x in stream(model, inputs, noise, state):
         skip = min(max(discard - t, 0), len(z))
         outputs.append(z[skip:].cpu())
