@@ -18,7 +18,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from zrnn import checkpoints, configuration
+from zrnn import checkpoints, configuration, files
 from zrnn.errors import UserError
 
 
@@ -344,11 +344,12 @@ def load_network(path=None, device: str = "cpu", **changes) -> RNN:
     return restore_model(content, **changes).to(checkpoints.pick_device(device))
 
 
-def open_network(config_path, checkpoint, device, flags):
+def open_network(config_path, checkpoint, device, flags, section=None):
     """What a script begins with: the configuration, the network on its device, what made them.
 
     The configuration is that of `config_path` and `flags`, with the checkpoint's sections model,
-    task and training; a run with a name uses its own network. Raises UserError.
+    task and training; a run with a name uses its own network. section: of the configuration, whose
+    folder is to be written. Raises UserError.
     """
     plain = configuration.load(config_path, flags)
     if "name" in flags and checkpoint is None:
@@ -356,6 +357,8 @@ def open_network(config_path, checkpoint, device, flags):
     path = checkpoints.find_checkpoint(checkpoint, plain.training.save_path)
     path, content = checkpoints.read_checkpoint(path, plain.model)
     config = configuration.load(config_path, flags, content.get("config"))
+    if section is not None:
+        files.check_folder(config[section].folder)
     print(f"network: {path}", configuration.changes_text(config), sep="\n")
     model = restore_model(content, **dict(config.model)).to(checkpoints.pick_device(device))
     made_by = checkpoints.provenance() | {"checkpoint": str(path), "sha256": content["sha256"]}

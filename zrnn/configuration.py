@@ -136,6 +136,8 @@ def without_places(config: dict) -> dict:
 
     Raises UserError.
     """
+    if not isinstance(config, dict):
+        raise UserError(f"saved configuration: {_short(config)}; allowed: sections of keys")
     flat = _flatten(config, "saved configuration")
     content = {section: {} for section in SECTIONS}
     for key, value in flat.items():
