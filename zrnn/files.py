@@ -103,7 +103,8 @@ def replacing_folder(folder, made_by: dict):
             old.rename(place)
         names = {file.name for file in place.iterdir()} if place.exists() else set()
         try:
-            known = set(json.loads((place / made_by_file).read_text())["files"])
+            known = json.loads((place / made_by_file).read_text())["files"]
+            known = {name for name in known if (place / name).is_file()}
         except (OSError, ValueError, KeyError, TypeError):
             known = set()
         if unknown := names - known - ({made_by_file} if known else set()):
