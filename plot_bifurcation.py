@@ -78,7 +78,7 @@ def draw_end(axes, trained):
 
 
 def main(config_path=None, checkpoint=None, device="auto", **flags):
-    config, model, made_by = open_network(config_path, checkpoint, device, flags)
+    config, model, made_by = open_network(config_path, checkpoint, device, flags, "bifurcation")
     cues, cue_constant = config.bifurcation.cues, config.task.cue_constant
     first_cue = reference_cue(config.training.periods, cue_constant)
     n_cycles = config.bifurcation.n_cycles

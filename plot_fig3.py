@@ -18,6 +18,7 @@ from zrnn.dynamics import reduced_model
 from zrnn.dynamics.diagram import local_exponents, plain, summary
 from zrnn.dynamics.panels import draw_equilibria, draw_onset, draw_period, legend_of
 from zrnn.figures import plt, save_results
+from zrnn.files import check_folder
 
 TIME = np.linspace(0, 0.5, 1000)  # [s] of the activity against time
 PERIOD_CUES = (0.19, 1.0)  # range of the period against the cue
@@ -63,6 +64,7 @@ def draw(activity, diagram, orbits):
 
 def main(config_path=None, **flags):
     config = configuration.load(config_path, flags)
+    check_folder(config.fig3.folder)
     cues = config.fig3.time_cues
     activity = {cue: reduced_model.integrate(cue, TIME[-1], t_eval=TIME).y.T for cue in cues}
     diagram, orbits = reduced_model.solve(config.fig3.cycle_cues)

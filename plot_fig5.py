@@ -66,7 +66,7 @@ def draw(fields, titles, span):
 
 
 def main(config_path=None, checkpoint=None, device="auto", **flags):
-    config, model, made_by = open_network(config_path, checkpoint, device, flags)
+    config, model, made_by = open_network(config_path, checkpoint, device, flags, "fig5")
     fig5, size = config.fig5, (config.fig5.grid, config.fig5.span)
     beat_cue = reference_cue(config.training.periods, config.task.cue_constant)
     rest = model.initial_state(1)[0]

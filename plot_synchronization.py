@@ -266,7 +266,7 @@ def as_json(value):
 
 
 def main(config_path=None, checkpoint=None, device="auto", **flags):
-    config, model, made_by = open_network(config_path, checkpoint, device, flags)
+    config, model, made_by = open_network(config_path, checkpoint, device, flags, "synchronization")
     settings, periods = config.synchronization, sorted(config.training.periods, reverse=True)
     with warnings.catch_warnings():  # of NaN for a tempo without a beat, or without noise
         warnings.simplefilter("ignore", RuntimeWarning)

@@ -137,6 +137,8 @@ def without_places(config: dict) -> dict:
 
     Raises UserError.
     """
+    if not isinstance(config, dict):
+        raise UserError(f"saved configuration: {_short(config)}; allowed: sections of keys")
     flat = _flatten(config, "saved configuration")
     content = {section: {} for section in SECTIONS}
     for key, value in flat.items():
@@ -252,9 +254,10 @@ def load(config_path=None, flags=None, checkpoint=None, name=None) -> Config:
     layers = {}
     if DEFAULT_PATH.exists():
         layers[DEFAULT_PATH.name] = _flatten(read(DEFAULT_PATH), f"config {DEFAULT_PATH.name}")
-    given, where = {}, f"config {shown(config_path)}"
+    saved = isinstance(config_path, dict)
+    given, where = {}, "saved configuration" if saved else f"config {shown(config_path)}"
     if config_path is not None:
-        content = config_path if isinstance(config_path, dict) else read(config_path)
+        content = config_path if saved else read(config_path)
         given = layers[where] = _flatten(content, where)
     if name is not None:
         layers["name"] = _named(name, flags)
