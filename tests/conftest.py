@@ -58,7 +58,7 @@ def weights(tmp_path):
 
 @pytest.fixture(scope="session")
 def make_oscillator():
-    """make_oscillator(kind) -> a network of 20 E and 5 I units, made by hand, that oscillates by itself.
+    """make_oscillator(kind) -> a hand-made network of 20 E and 5 I units that oscillates by itself.
 
     Four E units excite each other and four I units, which inhibit them; the other units are silent.
     It oscillates at every cue, a little faster where the E units receive the cue with `cue_weight`.
