@@ -14,6 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from zrnn.errors import UserError
+from zrnn.files import shown
 from zrnn.schema import KEYS, PATHS, SECTIONS, TEXTS, Config
 
 DEFAULT_PATH = Path(__file__).parents[1] / "config.yaml"
@@ -60,7 +61,7 @@ class _Loader(yaml.BaseLoader):
 
 def read(path) -> dict:
     """Content of a YAML file, {section: {key: value}}, not validated. Raises UserError."""
-    name = f"config {_short(str(path))}"
+    name = f"config {shown(path)}"
     try:
         if not Path(path).is_file():
             raise UserError(f"{name}: cannot be read (no such file)")
@@ -251,7 +252,7 @@ def load(config_path=None, flags=None, checkpoint=None, name=None) -> Config:
     layers = {}
     if DEFAULT_PATH.exists():
         layers[DEFAULT_PATH.name] = _flatten(read(DEFAULT_PATH), f"config {DEFAULT_PATH.name}")
-    given, where = {}, f"config {_short(str(config_path))}"
+    given, where = {}, f"config {shown(config_path)}"
     if config_path is not None:
         content = config_path if isinstance(config_path, dict) else read(config_path)
         given = layers[where] = _flatten(content, where)

@@ -24,7 +24,7 @@ def _path(value):
 
 Path = Annotated[str, BeforeValidator(_path)]
 Positive = Annotated[FiniteFloat, Gt(0), Le(1e6)]
-NotNegative = Annotated[FiniteFloat, Ge(0), Le(1e6)]
+NotNegative = Annotated[FiniteFloat, Ge(0)]
 Fraction = Annotated[FiniteFloat, Ge(0), Le(1)]
 Seconds = Positive
 Periods = Annotated[list[Seconds], Len(1, 1000)]
