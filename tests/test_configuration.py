@@ -2,7 +2,6 @@
 
 import copy
 import os
-import re
 from pathlib import Path
 
 import pytest
@@ -30,9 +29,7 @@ def test_config_yaml_is_what_the_schema_says():
     content = yaml.safe_load(text)
     flat = {f"{s}.{k}": value for s, keys in content.items() for k, value in keys.items()}
     assert flat == {name: field.default for name, field in KEYS.items()} and len(KEYS) <= 90
-    for name, field in KEYS.items():
-        line = rf"^  {name.split('.')[1]}: .* # {re.escape(field.description)}$"
-        assert re.search(line, text, re.M) and field.description
+    assert all(f" # {field.description}\n" in text for field in KEYS.values())
     assert max(map(len, text.splitlines())) <= 100
 
 
@@ -59,36 +56,6 @@ def test_configuration_files_of_the_original_code_load(tmp_path):
         "  early_stopping_loss: 0.017\nplotting:\n  enable: true\n"
     )
     assert load(path).training.batch_size == 512
-
-
-def test_original_yaml_is_the_original_recipe():
-    config = load(HOME / "configs/original.yaml")
-    expected = {
-        "w_hh_start": "rectified",
-        "dt": 0.001,
-        "epochs": 10_000,
-        "batch_size": 512,
-        "learning_rate": 0.001,
-        "final_rate": 1.0,
-        "warm_up": 0,
-        "adam_beta2": 0.999,
-        "noise_scale": 1.0,
-        "peak_noise_scale": 1.0,
-        "noise_exponent": 0.0,
-        "antithetic": False,
-        "precision": "float32",
-        "max_grad_norm": None,
-        "trial_seconds": 2.0,
-        "click_seconds": 1.0,
-        "early_stopping_loss": 0.017,
-        "early_stopping_updates": 1,
-        "refine": False,
-        "calibrate": False,
-    }
-    found = config.model.model_dump() | config.training.model_dump()
-    assert {key: found[key] for key in expected} == expected
-    changed = {key.partition(".")[2] for key, *_ in configuration.differences(config, load())}
-    assert changed <= set(expected)
 
 
 def test_any_one_key_can_be_changed_alone():
@@ -213,17 +180,13 @@ def test_everything_that_is_wrong_is_said_at_once():
         ("model: {sigma_rec: inf}", "model.sigma_rec is inf: input should be a finite number"),
         ("model: {tau: !!binary MQ==}", "model.tau is MQ=="),
         ("model: {excit_percent: 80}", "less than or equal to 1"),
-        ("model: {dt: 0.02}", "at most model.tau"),
         ("training: {periods: []}", "at least 1 item"),
         ("training: {periods: {0.5: 1}}", "a valid list"),
         ("training: {periods: [-0.5]}", "greater than 0"),
-        ("training: {periods: [0.015]}", "at least 2 task.click_width"),
-        ("training: {periods: [0.5, 0.5]}", "each period once"),
         ("training: {log_path: best_model.pth}", "the place of training.save_path"),
         ("training: {log_path: ./best_model.pth.state}", "the place of the state"),
         ("plotting: {folder: best_model.pth}", "the place of training.save_path"),
         ("training: {save_path: model_outputs/a.pth}", "the place of drive.folder, or within it"),
-        ("training: {click_seconds: 9}", "at most training.trial_seconds"),
         ("drive: {onset: 3}", "at most drive.discard_seconds"),
         ("drive: {keep_seconds: 0.001}", "twice the longest"),
         ("drive: {extra_decay: 0.1}", "unknown key drive.extra_decay"),

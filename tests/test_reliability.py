@@ -1,4 +1,4 @@
-"""A stopped run continues as if it had not been stopped; mistakes are refused, nothing is lost."""
+"""A stopped run continues as if never stopped; mistakes are refused, and nothing is lost."""
 
 import contextlib
 import csv
@@ -157,7 +157,7 @@ def test_a_run_that_diverges_is_stopped(refused, monkeypatch):
     refused(
         "the loss diverges again and again, the last time at update 2;",
         overwrite=True,
-        **{"model.sigma_rec": 1e38},
+        **{"model.sigma_rec": 1e6, "training.noise_scale": 1e6},
     )
     refused("--overwrite")
 

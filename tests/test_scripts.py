@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import compare
 import drive_model_and_save_outputs as drive_script
@@ -166,3 +167,18 @@ def test_the_configurations_that_are_shipped(path):
     begin(config)
     if path.name == "small.yaml":
         assert 100 <= configuration.load(path).model.hidden_dim <= 200
+
+
+def test_original_yaml_is_the_original_recipe():
+    config = configuration.load(HOME / "configs/original.yaml")
+    expected = yaml.safe_load(
+        "{w_hh_start: rectified, dt: 0.001, epochs: 10000, batch_size: 512, learning_rate: 0.001, "
+        "final_rate: 1.0, warm_up: 0, adam_beta2: 0.999, noise_scale: 1.0, peak_noise_scale: 1.0, "
+        "noise_exponent: 0.0, antithetic: false, precision: float32, max_grad_norm: null, "
+        "trial_seconds: 2.0, click_seconds: 1.0, early_stopping_loss: 0.017, "
+        "early_stopping_updates: 1, refine: false, calibrate: false}"
+    )
+    found = config.model.model_dump() | config.training.model_dump()
+    assert {key: found[key] for key in expected} == expected
+    changed = configuration.differences(config, configuration.load())
+    assert {key.partition(".")[2] for key, *_ in changed} <= set(expected)
