@@ -156,6 +156,9 @@ class Drive(Section):
     keep_seconds: Seconds = key(50.0, "[s] rest of the run, with the cue alone; saved")
     clicks: bool = key(True, "false: no clicks, the cue alone")
     onset: FiniteFloat = key(0.05, "[s] onset T0 of clicks and cue", ge=0, le=1e6)
+    onsets: Annotated[str | None, BeforeValidator(_or_null)] = key(
+        None, "file of onsets [s] of your own, one a line, or CSV with onset_s and cue; null: none"
+    )
     periods: Annotated[list[Seconds], Len(0, 1000)] = key(
         [], "[s] untrained periods of your own, beside those drawn at random"
     )
@@ -334,4 +337,4 @@ KEYS = {
     for name, field in fields.model_fields.items()
 }
 PATHS = [name for name, field in KEYS.items() if field.annotation is str]
-TEXTS = [*PATHS, "training.start"]  # keys whose values are taken as typed
+TEXTS = [*PATHS, "training.start", "drive.onsets"]  # keys whose values are taken as typed
