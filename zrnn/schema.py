@@ -121,7 +121,7 @@ class Training(Section):
     refine: bool = key(True, "after the descent, reduce the time step to model.dt")
     calibrate: bool = key(True, "at the end, correct the mean ITIs under noise")
     seed: int = seed_key("seed of weights, batches and noise")
-    start: Annotated[str | None, BeforeValidator(_or_null)] = key(
+    start: Annotated[str | None, OrNull] = key(
         None, "network from whose weights the training starts; null: random weights"
     )
     save_path: Path = key("best_model.pth", "file of the trained network")
@@ -137,6 +137,9 @@ class Drive(Section):
     keep_seconds: Seconds = key(50.0, "[s] rest of the run, with the cue alone; saved")
     clicks: bool = key(True, "false: no clicks, the cue alone")
     onset: NotNegative = key(0.05, "[s] onset T0 of clicks and cue")
+    onsets: Annotated[str | None, OrNull] = key(
+        None, "file of onsets [s] of your own, one a line, or CSV with onset_s and cue; null: none"
+    )
     periods: Annotated[list[Seconds], Len(0, 1000)] = key(
         [], "[s] untrained periods of your own, beside those drawn at random"
     )
@@ -301,4 +304,4 @@ KEYS = {
     for name, field in fields.model_fields.items()
 }
 PATHS = [name for name, field in KEYS.items() if field.annotation is str]
-TEXTS = [*PATHS, "training.start"]  # keys whose values are taken as typed
+TEXTS = [*PATHS, "training.start", "drive.onsets"]  # keys whose values are taken as typed
