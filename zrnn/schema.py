@@ -138,7 +138,7 @@ class Drive(Section):
     clicks: bool = key(True, "false: no clicks, the cue alone")
     onset: NotNegative = key(0.05, "[s] onset T0 of clicks and cue")
     onsets: Annotated[str | None, OrNull] = key(
-        None, "file of onsets [s] of your own, one a line, or CSV with onset_s and cue; null: none"
+        None, "file of onsets [s], one a line, or CSV with onset_s, cue; null: none"
     )
     periods: Annotated[list[Seconds], Len(0, 1000)] = key(
         [], "[s] untrained periods of your own, beside those drawn at random"
