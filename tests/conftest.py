@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-HOME = Path(__file__).parents[1]
-sys.path.insert(0, str(HOME))
+import models
+from zrnn import configuration
 
-import models  # noqa: E402
-from zrnn import configuration  # noqa: E402
+HOME = Path(__file__).parents[1]
 
 # descent alone, at dt = tau, of a network that learns nothing in so short a time
 QUICK = {
