@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import models
-from zrnn import cli, configuration, evaluate, figures
+from zrnn import checkpoints, cli, configuration, evaluate, figures, files
 from zrnn.errors import UserError
 from zrnn.figures import plt
 from zrnn.task import reference_cue
@@ -117,8 +117,12 @@ def main(*words, config_path=None, device="auto", **flags):
     config, folder = configuration.load(config_path, flags), Path("comparison")
     if "name" in flags:
         folder = Path(configuration.RUNS) / str(flags.pop("name")) / folder
+    files.check_folder(folder)
+    found = [find_network(word) for word in words]
+    for path, _ in found:  # what cannot be read is told before any network is driven
+        checkpoints.read_checkpoint(path, config.model)
     networks, arrays = {}, {}
-    for path, name in map(find_network, words):
+    for path, name in found:
         names = chain([name, path], (f"{path} ({i})" for i in count(2)))  # until one is free
         name = next(name for name in names if name not in networks)
         networks[name] = measures = drive(path, config_path, device, flags)

@@ -179,7 +179,7 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     folder = Path(drive.folder)
     with files.claimed(folder), files.replacing_folder(folder, made_by) as part:
         drive_into(part, model, periods, n_hidden, config)
-        rows, draw = [], output_picture(model.dt)
+        rows, draw = [], output_picture(model.dt) if config.plotting.enable else None
         for i, period in enumerate(periods):
             kinds = i < len(trained), i < n_hidden
             rows.append(describe_output(part, period, *kinds, config, draw, text))

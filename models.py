@@ -18,7 +18,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from zrnn import checkpoints, configuration
+from zrnn import checkpoints, configuration, files
 from zrnn.errors import UserError
 
 
@@ -103,6 +103,13 @@ class RNN(nn.Module):
         """Currents x = 0, (B, N)."""
         return self.w_hh.new_zeros(batch_size, len(self.w_hh))
 
+    def as_inputs(self, inputs) -> Tensor:
+        """Inputs (B, T, I), an array or of any type of numbers, as a tensor. Raises ValueError."""
+        inputs, n_inputs = torch.as_tensor(inputs), self.w_ih.shape[1]
+        if inputs.ndim != 3 or inputs.shape[2] != n_inputs:
+            raise ValueError(f"inputs are {tuple(inputs.shape)}; allowed: (B, T, {n_inputs})")
+        return inputs
+
     def noisy_inputs(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
         """Input noise, for training only: u -> max(u + sqrt(2 alpha) sigma_input eta, 0)."""
         if self.sigma_input == 0:
@@ -121,7 +128,8 @@ class RNN(nn.Module):
         """
         if source is None or isinstance(source, Noise):
             return source
-        source = source.transpose(0, 1) if torch.is_tensor(source) else source
+        if hasattr(source, "__array__"):  # a tensor or an array
+            source = torch.as_tensor(source).to(self.w_hh).transpose(0, 1)
         scale = math.sqrt(2 * self.alpha) * self.sigma_rec
         return Noise(source, scale, antithetic, trial_scale, ranks)
 
@@ -209,10 +217,13 @@ class RNN(nn.Module):
 
         state (B, N): x before the first step, 0 if None; noise: a torch.Generator or xi (B, T, N),
         as in `noise`; None: no noise. Inputs may be an array or of another floating-point type.
-        First derivatives only; for second ones loop over `step`.
+        First derivatives only; for second ones, torch.func or vmap loop over `step`.
         """
-        inputs = torch.as_tensor(inputs).to(self.w_hh)
+        if torch._C._are_functorch_transforms_active():
+            raise RuntimeError("no torch.func here (jacrev, vmap); loop over model.step")
+        inputs = self.as_inputs(inputs).to(self.w_hh)
         state = self.initial_state(len(inputs)) if state is None else state
+        state = torch.as_tensor(state).to(self.w_hh)
         weights = self.w_ih, self.effective_w_hh(), self.b_hh, self.w_ho, self.b_ho
         time_major = inputs.transpose(0, 1).contiguous()
         outputs, currents = Sequence.apply(self, time_major, state, self.noise(noise), *weights)
@@ -344,11 +355,12 @@ def load_network(path=None, device: str = "cpu", **changes) -> RNN:
     return restore_model(content, **changes).to(checkpoints.pick_device(device))
 
 
-def open_network(config_path, checkpoint, device, flags):
+def open_network(config_path, checkpoint, device, flags, section=None):
     """What a script begins with: the configuration, the network on its device, what made them.
 
     The configuration is that of `config_path` and `flags`, with the checkpoint's sections model,
-    task and training; a run with a name uses its own network. Raises UserError.
+    task and training; a run with a name uses its own network. section: of the configuration, whose
+    folder is to be written. Raises UserError.
     """
     plain = configuration.load(config_path, flags)
     if "name" in flags and checkpoint is None:
@@ -356,6 +368,8 @@ def open_network(config_path, checkpoint, device, flags):
     path = checkpoints.find_checkpoint(checkpoint, plain.training.save_path)
     path, content = checkpoints.read_checkpoint(path, plain.model)
     config = configuration.load(config_path, flags, content.get("config"))
+    if section is not None:
+        files.check_folder(config[section].folder)
     print(f"network: {path}", configuration.changes_text(config), sep="\n")
     model = restore_model(content, **dict(config.model)).to(checkpoints.pick_device(device))
     made_by = checkpoints.provenance() | {"checkpoint": str(path), "sha256": content["sha256"]}

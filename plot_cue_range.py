@@ -51,7 +51,9 @@ def draw(cues, beats, trained, cue_constant):
 
 
 def main(config_path=None, checkpoint=None, device="auto", **flags):
-    config, model, made_by = models.open_network(config_path, checkpoint, device, flags)
+    config, model, made_by = models.open_network(
+        config_path, checkpoint, device, flags, "cue_range"
+    )
     section, task = config.cue_range, config.task
     cues, seconds = np.linspace(*section.cues, section.n_cues), section.keep_seconds
     n_steps = round((evaluate.DISCARD_SECONDS + seconds) / model.dt)
@@ -62,7 +64,6 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     rows = [{"cue": float(cue)} | asdict(beat) for cue, beat in zip(cues, beats, strict=True)]
     keys = ("cue", "ok", "mean_iti", "sd_iti", "cv")
     arrays = {key: np.array([row[key] for row in rows]) for key in keys}
-    rows = [{k: None if v != v else v for k, v in row.items()} for row in rows]  # JSON has no NaN
     print(f"{arrays['ok'].sum()} of {len(cues)} cues beat")
     text, name = configuration.to_text(config, made_by), "ITI_against_cue"
     numbers, suffix = {name: {"made_by": made_by, "cues": rows}}, config.plotting.format

@@ -170,7 +170,7 @@ def draw_intervals(panel, rows, cue_constant):
 
 
 def main(config_path=None, checkpoint=None, **flags):
-    config, model, made_by = models.open_network(config_path, checkpoint, "cpu", flags)
+    config, model, made_by = models.open_network(config_path, checkpoint, "cpu", flags, "fig1")
     section, folder, n_units = config.fig1, Path(config.drive.folder), len(model.w_hh)
     n_excit = n_units if model.n_excit is None else model.n_excit
     rows, trials, dt, cue_constant = read_outputs(

@@ -1,12 +1,13 @@
-"""Draw figure 3: the reduced model, from rest over an oscillation to rest again as the cue rises.
+"""Draw figure 3: the reduced model, which oscillates between an onset and an end in the cue.
 
 --config_path FILE   a configuration; keys it lacks come from config.yaml
 
-fig_3.npz holds what is drawn. time (T,) [s] and activity (cue, T, 3) at time_cues; of each branch
-of equilibria curve0_cue, curve0_z and curve0_class (P,), the class an index of `branches.CLASSES`;
-cycle_cue_low_high_period (C, 4), periods in [s]; onset_distance_period (M, 2); silent_cues without
-a cycle; way_out0_z and way_out1_z, the ways out of the saddle; path_0.3 (T, 3): once round the
-cycle at cue 0.3. The three variables are x, y, z. reduced_model.json holds the answers and numbers.
+fig_3.npz holds what is drawn: time (T,) [s] and activity (cue, T, 3) at time_cues, the variables
+x, y, z last; of each branch of equilibria curve0_cue, curve0_z and curve0_class (P,), an index of
+`equilibria.CLASSES`; cycle_cue_low_high_period (C, 4), periods in [s]; onset_distance_period
+(M, 2); cue_without_cycle; unstable_manifold0_z and unstable_manifold1_z, the two sides of the
+saddle's unstable manifold; path_0.3 (T, 3), once round the cycle at cue 0.3. reduced_model.json
+holds the answers, bifurcations and periods.
 """
 
 import numpy as np
@@ -14,9 +15,10 @@ import numpy as np
 from zrnn import cli, configuration
 from zrnn.checkpoints import provenance
 from zrnn.dynamics import reduced_model
-from zrnn.dynamics.diagram import answers, listed, local_exponents
+from zrnn.dynamics.diagram import local_exponents, plain, summary
 from zrnn.dynamics.panels import draw_equilibria, draw_onset, draw_period, legend_of
 from zrnn.figures import plt, save_results
+from zrnn.files import check_folder
 
 TIME = np.linspace(0, 0.5, 1000)  # [s] of the activity against time
 PERIOD_CUES = (0.19, 1.0)  # range of the period against the cue
@@ -29,8 +31,8 @@ VARIABLES = (
 )
 
 
-def draw(activity, diagram, cycles):
-    """Six panels: activity {cue: (T, 3)}, the diagram, cycles {cue: (period, (T, 3))}."""
+def draw(activity, diagram, orbits):
+    """Six panels: activity {cue: (T, 3)}, the diagram, orbits {cue: (period, (T, 3))}."""
     figure, axes = plt.subplots(2, 3, figsize=(12, 7.4), layout="constrained")
     for panel, (cue, states) in zip(axes[0], activity.items(), strict=True):
         for (name, colour, width), values in zip(VARIABLES, states.T, strict=True):
@@ -38,7 +40,6 @@ def draw(activity, diagram, cycles):
         panel.set(title=f"cue {cue:g}", xlabel="time [s]", ylabel="activity")
     axes[0, 0].legend(fontsize=10)
 
-    colours = plt.get_cmap("viridis")(np.arange(len(cycles)) / max(len(cycles), 1))
     period, equilibria, plane = axes[1]
     draw_period(period, diagram, PERIOD_CUES)
     draw_onset(inset := period.inset_axes((0.46, 0.46, 0.52, 0.5)), diagram)
@@ -51,7 +52,8 @@ def draw(activity, diagram, cycles):
     equilibria.set_title("Equilibria and cycle")
     legend = legend_of(equilibria)
     equilibria.legend(legend.values(), legend, fontsize=8, loc="lower right")
-    for colour, (cue, (seconds, states)) in zip(colours, cycles.items(), strict=True):
+    colours = plt.get_cmap("viridis")(np.arange(len(orbits)) / max(len(orbits), 1))
+    for colour, (cue, (seconds, states)) in zip(colours, orbits.items(), strict=True):
         plane.plot(states[:, 0], states[:, 2], color=colour, lw=1.8, label=f"cue {cue:g}")
         if PERIOD_CUES[0] <= cue <= PERIOD_CUES[1]:
             period.plot(cue, 1000 * seconds, "o", color=colour, mec="black", mew=0.5, ms=6)
@@ -62,28 +64,26 @@ def draw(activity, diagram, cycles):
 
 def main(config_path=None, **flags):
     config = configuration.load(config_path, flags)
-    fig3 = config.fig3
-    activity = {
-        cue: reduced_model.simulate(cue, TIME[-1], t_eval=TIME).y.T for cue in fig3.time_cues
-    }
-    diagram, cycles = reduced_model.solve(fig3.cycle_cues)
-    found = answers(diagram)
-    for question, (word, detail) in found.items():
-        print(f"{question} {word}{f' ({detail})' if detail else ''}")
+    check_folder(config.fig3.folder)
+    cues = config.fig3.time_cues
+    activity = {cue: reduced_model.integrate(cue, TIME[-1], t_eval=TIME).y.T for cue in cues}
+    diagram, orbits = reduced_model.solve(config.fig3.cycle_cues)
+    answers = summary(diagram)
+    print(*(f"{question} {answer}" for question, answer in answers.items()), sep="\n")
     numbers = {
         "made_by": provenance(),
-        "answers": found,
-        "bifurcations": listed(diagram.points),
+        "answers": answers,
+        "bifurcations": plain(diagram.bifurcations),
         "onset_exponents": local_exponents(diagram.onset),
-        "period_ms": {f"{cue:g}": 1000 * seconds for cue, (seconds, _) in cycles.items()},
+        "period_ms": {f"{cue:g}": 1000 * seconds for cue, (seconds, _) in orbits.items()},
     }
-    arrays = {"time": TIME, "time_cues": np.array(fig3.time_cues)} | diagram.arrays()
+    arrays = {"time": TIME, "time_cues": np.array(cues), **diagram.arrays()}
     arrays["activity"] = np.array(list(activity.values()))
-    arrays |= {f"path_{cue:g}": states for cue, (_, states) in cycles.items()}
+    arrays |= {f"path_{cue:g}": states for cue, (_, states) in orbits.items()}
     save_results(
-        fig3.folder,
+        config.fig3.folder,
         configuration.to_text(config, provenance()),
-        {"fig_3": draw(activity, diagram, cycles)},
+        {"fig_3": draw(activity, diagram, orbits)},
         config.plotting.format,
         {"fig_3": arrays},
         {"reduced_model": numbers},

@@ -5,7 +5,7 @@
 --device NAME        auto, cpu or cuda
 
 fig_5.npz holds what is drawn. start (N,): the initial condition of 5a; is_tap (N,): the tap units;
-plane_mean (N,), plane_axes (2, N), plane_explained (2,): the plane and its share of the variance.
+plane_mean (N,), plane_axes (2, N), plane_explained (2,): the plane, and fractions of the variance.
 Of each panel, 5a_0_... to 5b_2_...: cue, seconds, centre (2,), arrows (G, G, 2) and speed (G, G) on
 the grid of centre +- fig5.span, rows along PC2; path (T, 2): the trajectory; equilibria (E, 3):
 PC1, PC2, and 1 where stable.
@@ -18,77 +18,81 @@ from matplotlib.lines import Line2D
 
 from models import open_network
 from zrnn import cli, configuration
-from zrnn.dynamics import flow_field
+from zrnn.dynamics.flow_field import find_equilibria, find_fields, find_plane, initial_condition
 from zrnn.figures import plt, save_results
-from zrnn.task import context_cue
+from zrnn.task import reference_cue
 
-COLOUR = "#D62728"  # of the trajectory
+PATH_COLOUR = "#D62728"
+N_COLUMNS = 3
 
 
-def draw(panels, titles, span, n_columns=3):
-    """Fields of one scale of speed, the trajectory in red, the equilibria as squares."""
-    n_rows = -(-len(panels) // n_columns)
-    size = (3.4 * n_columns + 1, 3.6 * n_rows + 0.4)
+def draw(fields, titles, span):
+    """Fields with one scale of speed, the trajectory in red, the equilibria as squares."""
+    n_rows = -(-len(fields) // N_COLUMNS)
     figure, all_axes = plt.subplots(
-        n_rows, n_columns, figsize=size, squeeze=False, layout="constrained"
+        n_rows,
+        N_COLUMNS,
+        figsize=(3.4 * N_COLUMNS + 1, 3.6 * n_rows + 0.4),
+        squeeze=False,
+        layout="constrained",
     )
-    highest = max(panel.speed.max() for panel in panels)
-    shown = all_axes.ravel()[: len(panels)]
-    for axes in all_axes.flat[len(panels) :]:
+    shown = all_axes.ravel()[: len(fields)]
+    for axes in all_axes.flat[len(fields) :]:
         axes.remove()
-    for axes, panel, title in zip(shown, panels, titles, strict=True):
-        x, y = panel.centre[:, None] + np.linspace(-span, span, len(panel.speed))
-        colours = dict(cmap="viridis", vmin=0, vmax=highest, rasterized=True)
-        image = axes.pcolormesh(x, y, panel.speed, **colours)
-        flow = dict(color="white", linewidth=0.7, density=1.1, arrowsize=0.8)
-        axes.streamplot(x, y, *np.moveaxis(panel.arrows, 2, 0), **flow)
-        axes.plot(*panel.path.T, color=COLOUR, lw=2.5)
-        axes.plot(*panel.path[-1], "o", color=COLOUR, mec="white", ms=6, zorder=4)
-        for first, second, stable in panel.equilibria:
+    colours = dict(cmap="viridis", vmin=0, vmax=max(field.speed.max() for field in fields))
+    for axes, field, title in zip(shown, fields, titles, strict=True):
+        x, y = field.centre[:, None] + np.linspace(-span, span, len(field.speed))
+        image = axes.pcolormesh(x, y, field.speed, rasterized=True, **colours)
+        lines = dict(color="white", linewidth=0.7, density=1.1, arrowsize=0.8)
+        axes.streamplot(x, y, *np.moveaxis(field.arrows, 2, 0), **lines)
+        axes.plot(*field.path.T, color=PATH_COLOUR, lw=2.5)
+        axes.plot(*field.path[-1], "o", color=PATH_COLOUR, mec="white", ms=6, zorder=4)
+        for first, second, stable in field.equilibria:
             fill = "black" if stable else "none"
             axes.plot(first, second, "s", color=fill, mec="white", mew=2, ms=11, zorder=3)
         axes.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), title=title, xlabel="PC1", ylabel="PC2")
         axes.set_aspect("equal")
     label = "speed: norm of the change in one step"
     figure.colorbar(image, ax=list(shown), label=label, shrink=0.8)
-    square = dict(color="none", marker="s", mew=2, ms=11)
+    path = dict(color=PATH_COLOUR, lw=2.5, marker="o", mec="white")
+    square = dict(color="none", marker="s", mew=2, ms=11, mec="0.6")
     handles = [
-        Line2D([], [], color=COLOUR, lw=2.5, marker="o", mec="white", label="trajectory, its end"),
-        Line2D([], [], **square, mfc="black", mec="0.6", label="stable equilibrium"),
-        Line2D([], [], **square, mfc="none", mec="0.6", label="unstable equilibrium"),
+        Line2D([], [], **path, label="trajectory, its end"),
+        Line2D([], [], **square, mfc="black", label="stable equilibrium"),
+        Line2D([], [], **square, mfc="none", label="unstable equilibrium"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=11)
     return figure
 
 
 def main(config_path=None, checkpoint=None, device="auto", **flags):
-    config, model, made_by = open_network(config_path, checkpoint, device, flags)
+    config, model, made_by = open_network(config_path, checkpoint, device, flags, "fig5")
     fig5, size = config.fig5, (config.fig5.grid, config.fig5.span)
-    trained = sorted(context_cue(p, config.task.cue_constant) for p in config.training.periods)
-    beat_cue, rest = trained[len(trained) // 2], model.initial_state(1)[0]
+    beat_cue = reference_cue(config.training.periods, config.task.cue_constant)
+    rest = model.initial_state(1)[0]
 
-    start, is_tap = flow_field.initial_condition(model, beat_cue, fig5.seed)
-    plane = flow_field.find_plane(model, start)
+    start, is_tap = initial_condition(model, beat_cue, fig5.seed)
+    plane = find_plane(model, start)
     print(f"the plane explains {plane.explained.sum():.1%} of the variance")
-    equilibria = flow_field.equilibria_in(plane, model, [*fig5.cues, beat_cue])
+    equilibria = find_equilibria(model, [*fig5.cues, beat_cue], plane)
     for cue, points in equilibria.items():
         print(f"cue {cue:g}: {len(points)} equilibria, {points[:, 2].sum():g} of them stable")
-    found = {"5a": [], "5b": []}
+    fields = {"5a": [], "5b": []}
     for cue in fig5.cues:
-        times, points = [fig5.field_seconds], equilibria[cue]
-        found["5a"] += flow_field.find_fields(model, start, cue, times, plane, *size, points)
-    points, centre = equilibria[beat_cue], plane.of(rest.cpu().numpy())
-    found["5b"] = flow_field.find_fields(
-        model, rest, beat_cue, fig5.times, plane, *size, points, centre
+        times = [fig5.field_seconds]
+        fields["5a"] += find_fields(model, start, cue, times, plane, *size, equilibria[cue])
+    centre = plane.project(rest.cpu().numpy())
+    fields["5b"] = find_fields(
+        model, rest, beat_cue, fig5.times, plane, *size, equilibria[beat_cue], centre
     )
 
-    titles = {"5a": [f"cue {own.cue:g}" for own in found["5a"]]}
-    titles["5b"] = [f"cue {own.cue:g}, {1000 * own.seconds:g} ms" for own in found["5b"]]
-    figures = {f"fig_{name}": draw(found[name], titles[name], fig5.span) for name in found}
+    titles = {"5a": [f"cue {field.cue:g}" for field in fields["5a"]]}
+    titles["5b"] = [f"cue {field.cue:g}, {1000 * field.seconds:g} ms" for field in fields["5b"]]
+    figures = {f"fig_{name}": draw(fields[name], titles[name], fig5.span) for name in fields}
     arrays = {"start": start.cpu().numpy(), "is_tap": is_tap}
     arrays |= {f"plane_{key}": value for key, value in asdict(plane).items()}
-    for name, own in found.items():
-        for i, field in enumerate(own):
+    for name in fields:
+        for i, field in enumerate(fields[name]):
             arrays |= {f"{name}_{i}_{key}": value for key, value in asdict(field).items()}
     text = configuration.to_text(config, made_by)
     save_results(fig5.folder, text, figures, config.plotting.format, {"fig_5": arrays})

@@ -150,7 +150,7 @@ def draw_lesions(outcomes, periods):
 
 
 def main(config_path=None, checkpoint=None, device="auto", **flags):
-    config, model, made_by = models.open_network(config_path, checkpoint, device, flags)
+    config, model, made_by = models.open_network(config_path, checkpoint, device, flags, "groups")
     section, task = config.groups, config.task
 
     found = groups.find_populations(model, config.training.periods, task, section.seed)

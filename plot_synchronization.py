@@ -1,45 +1,280 @@
-"""Draw how a trained network keeps time with clicks, and with a metronome that has fallen silent.
+"""Draw how a trained network synchronizes with a metronome and continues when it stops.
 
-Asynchrony, ITIs with clicks and in silence, clock and motor variance, phase correction, phase
-response, locking, steps of the tempo, drift, and a cue that listens. Saves the figures
-synchronization, phase_response, tongues, tempo_steps and drift, an .npz beside each, and
-synchronization.json.
+Saves the figures synchronization (asynchrony, ITIs, clock and motor variance, phase correction,
+trajectories), phase_response, arnold_tongues, tempo_steps (also with an adaptive cue) and drift, an
+.npz of the arrays of each, and the shorter arrays of all in synchronization.json.
 
 --config_path FILE   a configuration; keys it lacks come from config.yaml
 --checkpoint FILE    the network, or shipped (default: training.save_path, else shipped)
 --device NAME        auto, cpu or cuda
 """
 
+import warnings
+
+import numpy as np
+
 from models import open_network
 from zrnn import cli, configuration
-from zrnn.figures import save_results
-from zrnn.synchronization import drawing as draw
-from zrnn.synchronization import report
+from zrnn.errors import UserError
+from zrnn.figures import label_of, period_colours, plt, save_results
+from zrnn.synchronization import measures, phase_response
+from zrnn.synchronization.statistics import LOCKING_PATTERNS, wrapped
+
+SECONDS = 20.0  # [s] of each run with clicks, and of each run that continues without
+NOISE_SECONDS = 12.0  # [s] of each run with scaled noise
+MIN_BEATS = 20  # of the slowest tempo: these runs are longer if it needs more time
+NPZ_ONLY = {"fine_ratios", "fine_predicted", "itis", "itis_after_clicks", "cue_errors"}
+
+WIDTH = 9  # [in] of each figure, so that its text is legible in a README
+LATER, EARLIER = "#B35806", "#542788"  # shifts and steps to later and earlier, slower and faster
+PATTERN_COLOURS = ("#E69F00", "#56B4E9", "#009E73")  # of LOCKING_PATTERNS
+MOTOR, SPEED, ACTIVE = "#CC79A7", "#E69F00", "#009E73"
+PHASES = {"synchronization": ("o-", "clicks"), "continuation": ("s--", "continuation")}
+THIN, THICK = {"ms": 3, "lw": 1}, {"ms": 4}
+TWO_COLUMNS = {"ncols": 2, "columnspacing": 1}
+
+
+def measure(model, periods, task, settings) -> dict:
+    """{figure: {name: array}} of all measures.
+
+    periods (B,) [s]: from slow to fast; task, settings: the config's sections task and
+    synchronization. Raises UserError where the network has no beat at the middle period.
+    """
+    n_runs, seed = settings.noise_runs, settings.seed
+    compared, width = measures.tempos_compared(periods), task.click_width
+    reference = compared[len(compared) // 2]
+    print("free-running cycles and their phase response")
+    free, b = phase_response.free_cycles(model, periods, task), periods.index(reference)
+    if not np.isfinite(free.period[b]):
+        raise UserError(f"no beat at the cue of {reference} s; train a network: python train.py")
+    results = {"phase_response": measures.click_responses(model, free, width)}
+    print("locking")
+    results["arnold_tongues"] = measures.arnold_tongues(model, free, b, width)
+    print("metronomes that go on, shift and stop")
+    seconds = max(SECONDS, MIN_BEATS * max(periods))
+    found = measures.metronome(model, periods, task, seconds, n_runs, seed, free.diffusion)
+    drift = {name: found.pop(name) for name in list(found) if name[:5] in ("drift", "diffu")}
+    print("more noise")
+    seconds = max(NOISE_SECONDS, MIN_BEATS * max(compared))
+    drift |= measures.scaled_noise(model, compared, task, seconds, n_runs, seed)
+    print("steps of the tempo")
+    steps = measures.tempo_steps(model, reference, task, n_runs, seed)
+    print("an adaptive cue")
+    known = np.isfinite(found["asynchrony_mean_ms"])
+    usual = np.array([periods, 1e-3 * found["asynchrony_mean_ms"]])[:, known][:, ::-1]
+    steps |= measures.adaptive_cue(model, reference, task, usual, settings.gain, n_runs, seed)
+    return results | {"synchronization": found, "drift": drift, "tempo_steps": steps}
+
+
+def finish(axes, zero=(), legends=()):
+    """Letters for the panels, lines at zero, and legends [(panel, options)]."""
+    for letter, panel in zip("abcdef", np.ravel(axes), strict=False):
+        panel.set_title(f"{letter}  {panel.get_title()}", loc="left", fontsize=10)
+        panel.set_title("")
+    for panel in zero:
+        panel.axhline(0, color="0.8", lw=0.8, zorder=0)
+    for panel, options in legends:
+        panel.legend(fontsize=9, handlelength=1.5, labelspacing=0.2, framealpha=0.7, **options)
+
+
+def step_colours(steps) -> dict:
+    """{step: (colour, opacity)}: LATER or EARLIER, the paler the smaller the step."""
+    opacity = 0.35 + 0.65 * np.abs(steps) / np.abs(steps).max()
+    rows = zip(steps, opacity, strict=True)
+    return {step: (LATER if step > 0 else EARLIER, pale) for step, pale in rows}
+
+
+def draw_tapping(axes, a, periods):
+    """Asynchronies, autocorrelation of ITIs, clock and motor."""
+    ms, colours = 1e3 * np.array(periods), period_colours(periods)
+    mean, sd, maxima = (a[f"asynchrony_{k}_ms"] for k in ("mean", "sd", "of_maxima_mean"))
+    axes[0].errorbar(ms, mean, sd, fmt="ko-", capsize=2, label="midpoint, bars: SD", **THICK)
+    axes[0].plot(ms, maxima, "s--", color="0.5", label="maximum", **THICK)
+    axes[0].set(title="asynchrony", ylabel="tap minus click [ms]", xlabel="period [ms]")
+    for phase, (style, name) in PHASES.items():
+        for period in measures.tempos_compared(periods):
+            b, label = periods.index(period), f"{label_of(period, periods)}, {name}"
+            lags, errors = a[f"{phase}_iti_lags"][b], a[f"{phase}_iti_lags_se"][b]
+            options = {"fmt": style, "color": colours[period], "label": label, **THIN}
+            axes[1].errorbar(np.arange(1, len(lags) + 1), lags, errors, **options)
+    axes[1].set(title="ITIs", xlabel="lag", ylabel="autocorrelation", ylim=(-0.6, 1.1))
+    for prefix, style, added in (("", "o-", ""), ("delays_added_", "s:", ", delays added")):
+        for part, colour in (("clock", "black"), ("motor", MOTOR)):
+            sd, label = np.sqrt(a[f"{prefix}{part}_variance_ms2"].clip(min=0)), part + added
+            axes[2].plot(ms, sd, style, color=colour, label=label, **THICK)
+    axes[2].set(title="Wing-Kristofferson", ylabel="SD [ms]", xlabel="period [ms]")
+    axes[2].set_ylim(top=1.7 * axes[2].get_ylim()[1])
+
+
+def draw_correction(axes, a, periods):
+    """Alpha, shift of the next tap against that of the clicks, and shape of the trajectories."""
+    compared = measures.tempos_compared(periods)
+    ms, colours, shifts = 1e3 * np.array(periods), period_colours(periods), a["shifts"]
+    next_tap = a["corrected_fraction"][..., 1]  # (B, S)
+    axes[0].errorbar(ms, a["alpha"], a["alpha_se"], fmt="ko-", label="regular clicks", **THICK)
+    sizes = np.unique(np.abs(shifts))[[0, -1]]
+    for shift, colour in step_colours(np.append(sizes, -sizes)).items():
+        values, style = next_tap[:, shifts == shift], "^-" if shift > 0 else "v-"
+        axes[0].plot(ms, values, style, color=colour, label=f"shift {shift:+.0%}", **THICK)
+    axes[0].set(title="phase correction", ylabel="alpha", ylim=(0, 2.1), xlabel="period [ms]")
+    order, percent = np.argsort(shifts), 100 * np.sort(shifts)
+    for period in compared:
+        moved = percent * next_tap[periods.index(period), order]
+        options = {"color": colours[period], "label": label_of(period, periods), **THICK}
+        axes[1].plot(percent, moved, "o-", **options)
+    axes[1].axline((0, 0), slope=1, color="0.7", lw=1, zorder=0)
+    axes[1].set(title="phase shift", ylabel="shift of the next tap [%]")
+    axes[1].set_xlabel("shift of the clicks [% of period]")
+    middle = periods.index(compared[len(compared) // 2])
+    for name, colour in (("radius", "black"), ("speed", SPEED), ("active_units", ACTIVE)):
+        for phase, (style, _) in PHASES.items():
+            if (values := a.get(f"{phase}_{name}")) is not None:
+                label = name.replace("_", " ") if phase == "synchronization" else None
+                options = {"color": colour, "label": label, **THICK}
+                axes[2].plot(ms, values / values[middle], style, **options)
+    axes[2].set(title="mean trajectory", xlabel="period [ms]")
+    axes[2].set_ylabel("relative to the middle tempo")
+
+
+def draw_synchronization(a, periods):
+    figure, axes = plt.subplots(2, 3, figsize=(WIDTH, 6.4), layout="constrained")
+    draw_tapping(axes[0], a, periods)
+    draw_correction(axes[1], a, periods)
+    finish(axes, axes.flat, [(panel, {}) for panel in axes.flat])
+    return figure
+
+
+def draw_phase_response(a, periods):
+    """The response to one extra click, of full height and small."""
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 4.2), layout="constrained")
+    for b, (period, colour) in enumerate(period_colours(periods).items()):
+        full = wrapped(a["clicks"][b])
+        jumps = np.flatnonzero(np.abs(np.diff(full)) > 0.5) + 1  # where the line is interrupted
+        phases, full = (np.insert(row, jumps, np.nan) for row in (a["phases"], full))
+        axes[0].plot(phases, full, "o-", color=colour, label=label_of(period, periods), **THIN)
+        axes[1].plot(a["phases"], a["small_clicks"][b], "o", color=colour, **THICK)
+        axes[1].plot(a["phases"], a["adjoint"][b], lw=1, color=colour)
+    axes[0].set(title="one click", ylabel="advance [cycles]")
+    axes[1].set(title="small click (dots), adjoint (lines)", ylabel="advance by height [cycles]")
+    for panel in axes:
+        panel.set(xlabel="phase at which the click begins (0: tap)", xlim=(0, 1))
+    finish(axes, axes, [(axes[0], TWO_COLUMNS)])
+    return figure
+
+
+def draw_arnold_tongues(a, periods):
+    """Where the cycle locks to clicks, and where its phase response predicts it."""
+    figure, panel = plt.subplots(figsize=(WIDTH, 4.4), layout="constrained")
+    pale = plt.matplotlib.colors.ListedColormap(["white", *PATTERN_COLOURS])
+    grid = a["fine_ratios"], a["heights"], a["fine_predicted"]
+    panel.pcolormesh(*grid, cmap=pale, vmin=0, vmax=3, alpha=0.35, rasterized=True)
+    ratios, heights = np.meshgrid(a["ratios"], a["heights"])
+    for number, colour in enumerate(PATTERN_COLOURS, start=1):
+        locked, (p, q) = a["measured"] == number, LOCKING_PATTERNS[number - 1]
+        label = f"{p} tap{'s' * (p > 1)} to {q} click{'s' * (q > 1)}"
+        style = {"ms": 8, "color": colour, "mec": "black", "mew": 0.6, "label": label}
+        panel.plot(ratios[locked], heights[locked], "s", **style)
+    free = a["measured"] == 0
+    panel.plot(ratios[free], heights[free], ".", ms=2, color="0.4", label="none")
+    panel.set(xlabel="period of the clicks by that of the cycle", ylabel="height of the clicks")
+    panel.set(xlim=(0.47, 2.03), title="locking: measured (squares), predicted (areas)")
+    panel.legend(fontsize=10, loc="upper center", ncols=4, bbox_to_anchor=(0.5, -0.16))
+    return figure
+
+
+def draw_tempo_steps(a, periods):
+    """ITIs after steps of the tempo with and without clicks, and with an adaptive cue."""
+    figure, axes = plt.subplots(2, 3, figsize=(WIDTH, 6.6), layout="constrained")
+    axes, colours, n = axes.ravel(), step_colours(a["steps"]), a["itis"].shape[-1]
+    for panel, name, rows in zip(axes, a["conditions"], a["median_itis"], strict=False):
+        for (step, colour), itis in zip(colours.items(), rows, strict=True):
+            options = {"color": colour, "label": f"{step:+.0%}", **THIN}
+            panel.plot(np.arange(1, n + 1), itis, "o-", **options)
+        panel.set(title=name, xlabel="ITI after the step", ylabel="ITI by period before")
+        panel.set_ylim(0.4, 1.9)
+    for colour, itis in zip(colours.values(), a["median_itis_after_clicks"], strict=True):
+        axes[3].plot(n + 1 + np.arange(len(itis)), itis, "o-", color=colour, **THIN)
+    axes[3].axvline(n + 0.5, color="black", ls=":")
+    axes[3].set_title("clicks step, then stop")
+    colours = step_colours(measures.CUE_ERRORS)
+    for panel, condition in zip(axes[4:], measures.CUE_CONDITIONS, strict=True):
+        runs = a["cue_errors"][a["cue_condition"] == condition]
+        for (size, colour), row in zip(colours.items(), np.median(runs, axis=1), strict=True):
+            options = {"color": colour, "label": f"{size:+.0%}", **THIN}
+            panel.plot(np.arange(1, len(row) + 1), 100 * row, "o-", **options)
+        panel.set(title=f"adaptive cue: {condition}", xlabel="click", ylim=(-65, 150))
+        panel.set_ylabel("cue's period, error [%]")
+    for panel in axes:
+        panel.xaxis.set_major_locator(plt.MultipleLocator(6 if panel is axes[3] else 4))
+    finish(axes, axes[4:], [(axes[k], TWO_COLUMNS | {"loc": "upper right"}) for k in (0, 4, 5)])
+    return figure
+
+
+def draw_drift(a, periods):
+    """Position against a metronome without clicks, and the beat with scaled recurrent noise."""
+    figure, axes = plt.subplots(2, 2, figsize=(WIDTH, 6.6), layout="constrained")
+    (position, spread), (error, cv) = axes
+    colours, k = period_colours(periods), np.arange(1, a["drift_mean_ms"].shape[1] + 1)
+    for b, (period, colour) in enumerate(colours.items()):
+        mean, mean_se = a["drift_mean_ms"][b], a["drift_mean_ms_se"][b]
+        position.plot(k, mean, "o-", color=colour, label=label_of(period, periods), **THIN)
+        beside = k[-1] + 1 + 0.3 * b
+        position.errorbar(beside, mean[-1], mean_se[-1], fmt="o", color=colour, **THIN)
+        variance = a["drift_variance_ms2"][b], a["drift_variance_ms2_se"][b]
+        spread.errorbar(k, *variance, fmt="o", color=colour, **THIN)
+        spread.plot(k, k * a["diffusion_predicted_ms2"][b], lw=1, color=colour)
+    beats, factors = "beats after a tap, continuation", "factor of the recurrent noise"
+    position.set(title="mean position", xlabel=beats, ylabel="behind a metronome [ms]")
+    position.xaxis.set_major_locator(plt.MultipleLocator(4))
+    spread.set(title="variance (lines: phase response x noise)", xlabel=beats)
+    spread.set(ylabel="variance [ms$^2$]", yscale="log", xscale="log")
+    spread.set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
+    spread.minorticks_off()
+    for b, period in enumerate(measures.tempos_compared(periods)):
+        options = {"color": colours[period], "label": label_of(period, periods), **THICK}
+        error.plot(a["noise_scales"], 100 * a["noise_error"][:, b], "o-", **options)
+        cv.plot(a["noise_scales"], 100 * a["noise_cv"][:, b], "o-", **options)
+        lost = options | {"label": None}
+        cv.plot(a["noise_scales"], 100 * a["noise_fraction_lost"][:, b], "x:", **lost)
+    cv.plot([], [], "kx:", label="runs lost [%]", **THICK)
+    error.set(title="error of the mean ITI", xlabel=factors, ylabel="error [%]")
+    cv.set(title="irregularity", xlabel=factors, ylabel="CV of the ITIs [%]")
+    upper = TWO_COLUMNS | {"loc": "upper left"}
+    finish(axes, axes[:, 0], [(panel, upper) for panel in (position, error, cv)])
+    return figure
+
+
+DRAWINGS = {
+    "synchronization": draw_synchronization,
+    "phase_response": draw_phase_response,
+    "arnold_tongues": draw_arnold_tongues,
+    "tempo_steps": draw_tempo_steps,
+    "drift": draw_drift,
+}
+
+
+def as_json(value):
+    """Plain numbers, to six digits; None for what is not finite."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, dict):
+        return {name: as_json(item) for name, item in value.items() if name not in NPZ_ONLY}
+    if isinstance(value, (list, tuple)):
+        return [as_json(item) for item in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if np.isfinite(value) else None
+    return value
 
 
 def main(config_path=None, checkpoint=None, device="auto", **flags):
-    config, model, made_by = open_network(config_path, checkpoint, device, flags)
-    own, periods = config.synchronization, sorted(config.training.periods, reverse=True)
-    numbers, arrays = report.measure(
-        model, periods, config.task, own.noise_runs, own.gain, own.seed
-    )
-    compared = report.tempos_compared(periods)
-    drawn = {
-        "synchronization": draw.synchronization(arrays["synchronization"], periods, compared),
-        "phase_response": draw.phase_response(arrays["phase_response"], periods),
-        "tongues": draw.tongues(arrays["tongues"]),
-        "tempo_steps": draw.tempo_steps(arrays["tempo_steps"]),
-        "drift": draw.drift(arrays["drift"], periods, compared),
-    }
-    tidy = {"made_by": made_by} | report.plain(numbers)
-    save_results(
-        own.folder,
-        configuration.to_text(config, made_by),
-        drawn,
-        config.plotting.format,
-        arrays,
-        {"synchronization": tidy},
-    )
+    config, model, made_by = open_network(config_path, checkpoint, device, flags, "synchronization")
+    settings, periods = config.synchronization, sorted(config.training.periods, reverse=True)
+    with warnings.catch_warnings():  # of NaN for a tempo without a beat, or without noise
+        warnings.simplefilter("ignore", RuntimeWarning)
+        results = measure(model, periods, config.task, settings)
+        figures = {name: draw(results[name], periods) for name, draw in DRAWINGS.items()}
+    text = configuration.to_text(config, made_by)
+    numbers = {"synchronization": {"made_by": made_by} | as_json(results)}
+    save_results(settings.folder, text, figures, config.plotting.format, results, numbers)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the tests share: a small network to train, and processes of the scripts."""
+"""What the tests share: a quick training, a hand-made network, processes of the scripts."""
 
 import subprocess
 import sys
@@ -12,11 +12,11 @@ from zrnn import configuration
 
 HOME = Path(__file__).parents[1]
 
-# descent alone, at dt = tau, of a network that learns nothing in so short a time
+# the descent only, at dt = tau, of a small network, which is too short to learn the task
 QUICK = {
     "model.hidden_dim": 40,
     "model.dt": 0.01,
-    "training.epochs": 200,
+    "training.epochs": 120,
     "training.batch_size": 2,
     "training.refine": False,
     "training.calibrate": False,
@@ -27,7 +27,7 @@ QUICK = {
 
 @pytest.fixture
 def quick():
-    """Flags of a training of a second or two, {"section.key": value}."""
+    """Flags of a training that takes a second or two, {"section.key": value}."""
     return dict(QUICK)
 
 
@@ -57,11 +57,11 @@ def weights(tmp_path):
 
 @pytest.fixture(scope="session")
 def make_oscillator():
-    """make_oscillator(kind) -> a network of 20 E and 5 I units, made by hand, that beats by itself.
+    """make_oscillator(kind) -> a hand-made network of 20 E and 5 I units that oscillates by itself.
 
-    Four E units excite each other and four I units, which stop them; the other units are silent.
-    It does so whatever the cue, a little faster where the E units get `cue_weight` of it. The
-    output is the mean rate of the E units.
+    Four E units excite each other and four I units, which inhibit them; the other units are silent.
+    It oscillates at every cue, a little faster where the E units receive the cue with `cue_weight`.
+    The output is the mean rate of the E units.
     """
 
     def make(kind="ZemlianovaRNN", cue_weight=0.0):

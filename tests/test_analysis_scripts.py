@@ -67,10 +67,10 @@ def test_a_drive_in_blocks_is_the_run_as_a_whole(save, make_oscillator, monkeypa
         assert float(rows[i]["mean_iti_s"]) == np.diff(times).mean() * dt
     assert [row["trained"] for row in rows] == ["True"] * 7 + ["False"] * 2
     assert list(rows[0]) == (
-        "period_s cue trained verdict taps mean_iti_s sd_iti_s cv error_percent missed extra "
+        "period_s cue trained result taps mean_iti_s sd_iti_s cv error_percent missed extra "
         "output_file taps_file hidden_states_file".split()
     )
-    assert rows[0]["verdict"] == "no beat: " + tapping.describe_beat(times, 3000, dt, 0.5).reason
+    assert rows[0]["result"] == "no beat: " + tapping.describe_beat(times, 3000, dt, 0.5).reason
 
 
 def test_memory_of_a_drive_does_not_grow_with_its_length(make_oscillator, tmp_path, monkeypatch):
@@ -165,7 +165,7 @@ def test_figure_1_of_a_damaged_drive_ends_in_one_line(save, make_oscillator, rec
 
 def test_the_legend_of_a_driven_output_covers_no_beat():
     output = (1 + np.cos(2 * np.pi * np.arange(5000) / 200)) / 2
-    figure = drive_script.draw_output(output, np.arange(200, 5000, 200), 0.001, "")
+    figure = drive_script.output_picture(0.001)(output, np.arange(200, 5000, 200), "")
     figure.canvas.draw()
     (axes,) = figure.axes
     assert axes.get_legend().get_window_extent().x0 > axes.get_window_extent().x1

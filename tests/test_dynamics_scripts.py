@@ -44,7 +44,7 @@ def test_figure_3(save, tmp_path, capsys):
     assert (fold["kind"], fold["cue"]) == ("fold", pytest.approx(0.189940, abs=1e-6))
     assert (hopf["kind"], hopf["cue"]) == ("Hopf", pytest.approx(1.581202, abs=1e-6))
     assert found["period_ms"]["0.5"] == pytest.approx(83.567, abs=1e-3)
-    assert "a circle? yes" in capsys.readouterr().out
+    assert "close a circle? yes" in capsys.readouterr().out
     with np.load(tmp_path / "fig3_plotting" / "fig_3.npz") as arrays:
         assert arrays["activity"].shape == (3, 1000, 3)
         z = arrays["path_0.5"][:, 2]
@@ -65,21 +65,18 @@ def test_the_diagrams_of_an_oscillator_that_begins_and_ends(
     folder = tmp_path / "bifurcation_plotting"
     assert (folder / "bifurcation.png").exists()
     kept = json.loads((folder / "bifurcation.json").read_text())
-    rows = {row["question"]: row for row in kept["agreement"]}
-    assert rows["does it oscillate?"] == dict(
-        question="does it oscillate?", reduced="yes", trained="yes", agree=True
-    )
-    assert "agree  does it oscillate?" in capsys.readouterr().out
+    assert {found["does it oscillate?"] for found in kept["answers"].values()} == {"yes"}
+    assert "does it oscillate?\n    reduced: yes\n    trained: yes" in capsys.readouterr().out
     with np.load(folder / "trained.npz") as arrays:
         cue = arrays["cycle_cue_low_high_period"][:, 0]
-        assert 0.5 in cue and -1.0 in arrays["silent_cues"] and np.all(np.diff(cue) > 0)
+        assert 0.5 in cue and -1.0 in arrays["cue_without_cycle"] and np.all(np.diff(cue) > 0)
 
 
 def test_the_diagram_of_a_silent_network(save, silent, tmp_path):
     save(silent)
     plot_bifurcation.main(**{"bifurcation.n_cycles": 3})
     kept = json.loads((tmp_path / "bifurcation_plotting" / "bifurcation.json").read_text())
-    assert kept["agreement"][0]["trained"] == "no"
+    assert kept["answers"]["trained"] == {"does it oscillate?": "no"}
 
 
 def test_figure_5(save, make_oscillator, tmp_path):
@@ -98,5 +95,15 @@ def test_figure_5(save, make_oscillator, tmp_path):
 def test_figure_5_needs_a_beat(save, silent, tmp_path):
     save(silent)
     with pytest.raises(UserError, match="does not beat at cue 0.5"):
+        plot_fig5.main(**{"fig5.grid": 6})
+    assert not (tmp_path / "fig5_plotting").exists()
+
+
+def test_figure_5_needs_activity_that_stays_finite(save, make_oscillator, tmp_path):
+    model = make_oscillator()
+    with torch.no_grad():
+        model.w_hh[4:20, 4:20] = 10.0  # E units, silent at rest, that excite each other
+    save(model)
+    with pytest.raises(UserError, match="grows without bound at cue -1,"):
         plot_fig5.main(**{"fig5.grid": 6})
     assert not (tmp_path / "fig5_plotting").exists()

@@ -1,9 +1,10 @@
-"""Files are whole or not there; two runs do not mix; nothing but files and folders is replaced."""
+"""A file is complete or absent, two runs do not mix, and only results are replaced."""
 
-import multiprocessing
+import json
 import os
 import signal
-import time
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,14 @@ from PIL import Image
 from zrnn import figures, files
 from zrnn.errors import UserError
 
-DEAD = 2**22 + 1  # no process has a number that high
+HOME = Path(__file__).parents[1]
 
 
-def test_replacing_leaves_the_old_file_when_the_new_one_fails(tmp_path):
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_old_file_stays_when_writing_the_new_one_fails(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
     with pytest.raises(RuntimeError), files.replacing(path) as part:
@@ -29,167 +34,193 @@ def test_replacing_leaves_the_old_file_when_the_new_one_fails(tmp_path):
     assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
 
 
-def test_two_runs_that_write_one_file_do_not_trip_each_other(tmp_path):
-    path = tmp_path / "a.png"
-    with files.replacing(path) as one:
-        one.write_text("one")
-        with files.replacing(path) as two:
-            two.write_text("two")
-        assert path.read_text() == "two"
-    assert path.read_text() == "one" and list(tmp_path.iterdir()) == [path]
+def test_a_replaced_file_keeps_its_permissions(tmp_path):
+    for mode in (0o640, 0o604):
+        path = tmp_path / f"{mode}.txt"
+        path.write_text("old")
+        path.chmod(mode)
+        with files.replacing(path) as part:
+            part.write_text("new")
+        assert path.read_text() == "new" and path.stat().st_mode & 0o777 == mode
 
 
-def test_parts_of_dead_runs_are_cleared_away_and_those_of_live_ones_stay(tmp_path):
-    def part(machine, pid, age=0):
-        path = tmp_path / f".part-{machine}-{pid}-0123abcd-a.txt"
-        path.write_text("")
-        os.utime(path, (time.time() - age,) * 2)
-        return path
-
-    live, dead = part(files._HERE, os.getpid(), age=1e6), part(files._HERE, DEAD)
-    elsewhere, long_ago = part("fff0", DEAD), part("fff1", DEAD, age=1e6)
-    own = tmp_path / ".part-of-the-thesis.txt"
-    own.write_text("")
-    with files.replacing(tmp_path / "b.txt") as new:
-        new.write_text("")
-    assert live.exists() and elsewhere.exists() and own.exists()
-    assert not dead.exists() and not long_ago.exists()
+def save_folder(folder, **contents):
+    """A folder of results with one file NAME.csv for each name=content."""
+    with files.replacing_folder(folder, {"commit": "1a2b"}) as part:
+        for name, content in contents.items():
+            (part / f"{name}.csv").write_text(content)
 
 
-def test_replacing_a_folder(tmp_path):
+def test_a_folder_of_results_is_replaced_as_a_whole(tmp_path):
     folder = tmp_path / "out"
-    for content in "12":
-        with files.replacing_folder(folder, ["*.csv"]) as part:
-            (part / f"{content}.csv").write_text(content)
-    assert [f.name for f in folder.iterdir()] == ["2.csv"]
-    with pytest.raises(RuntimeError), files.replacing_folder(folder, ["*.csv"]) as part:
-        (part / "3.csv").write_text("half")
+    folder.mkdir()  # an empty folder may be replaced
+    save_folder(folder, one="1")
+    save_folder(folder, two="22")
+    assert names(folder) == ["made_by.json", "two.csv"]
+    made_by = json.loads((folder / "made_by.json").read_text())
+    assert made_by == {"commit": "1a2b", "files": {"two.csv": 2}}
+    with pytest.raises(RuntimeError), files.replacing_folder(folder, {}) as part:
+        (part / "three.csv").write_text("half")
         raise RuntimeError
-    assert [f.name for f in folder.iterdir()] == ["2.csv"]
-    assert list(tmp_path.iterdir()) == [folder]
+    assert names(folder) == ["made_by.json", "two.csv"] and names(tmp_path) == ["out"]
 
 
-def test_links_are_followed_and_stay(tmp_path):
-    (tmp_path / "scratch").mkdir()
-    (tmp_path / "out").symlink_to("scratch")
-    (tmp_path / "a.txt").symlink_to("scratch/real.txt")  # which does not exist yet
-    for content in "12":
-        with files.replacing_folder(tmp_path / "out", ["*.csv"]) as part:
-            (part / f"{content}.csv").write_text(content)
-        assert [f.name for f in (tmp_path / "scratch").iterdir()] == [f"{content}.csv"]
+def test_a_folder_with_any_other_file_is_not_replaced(tmp_path):
+    folder = tmp_path / "out"
+    for made_by in (None, "", "[]", '{"files": 3}', '{"files": {"made_by.json": 1}}'):
+        folder.mkdir(exist_ok=True)
+        (folder / "thesis.tex").write_text("years of work")
+        if made_by is not None:
+            (folder / "made_by.json").write_text(made_by)
+        with pytest.raises(UserError, match="holds .*, which no earlier run made"):
+            save_folder(folder, one="1")
+        assert (folder / "thesis.tex").read_text() == "years of work"
+    for file in folder.iterdir():
+        file.unlink()
+    save_folder(folder, one="1")
+    (folder / "notes").mkdir()
+    with pytest.raises(UserError, match="holds notes, which no earlier run made"):
+        save_folder(folder, one="1")
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next_one(tmp_path):
+    (tmp_path / ".part-a.txt").write_text("half")
+    (tmp_path / ".part-out").mkdir()
+    (tmp_path / ".part-out" / "half.csv").write_text("half")
     with files.replacing(tmp_path / "a.txt") as part:
         part.write_text("new")
-    assert (tmp_path / "scratch" / "real.txt").read_text() == "new"
+    save_folder(tmp_path / "out", one="1")
+    assert names(tmp_path) == ["a.txt", "out"] and "half.csv" not in names(tmp_path / "out")
+
+
+@pytest.mark.parametrize("step", [0, 1, 2])
+def test_a_run_killed_while_it_replaces_a_folder_loses_nothing(tmp_path, monkeypatch, step):
+    """The old folder or the new one is complete at every step; the next run repairs the rest."""
+    save_folder(tmp_path / "out", old="1")
+    steps = iter(range(10))
+
+    def killed_at_step(function):
+        def run(*args, **options):
+            if next(steps) == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*args, **options)
+
+        return run
+
+    pid = os.fork()
+    if pid == 0:
+        monkeypatch.setattr(Path, "rename", killed_at_step(Path.rename))
+        with files.replacing_folder(tmp_path / "out", {}) as part:
+            monkeypatch.setattr(files.shutil, "rmtree", killed_at_step(files.shutil.rmtree))
+            (part / "new.csv").write_text("2")
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == signal.SIGKILL
+    with pytest.raises(RuntimeError), files.replacing_folder(tmp_path / "out", {}):
+        raise RuntimeError  # even if the next run fails
+    expected = ["made_by.json", "new.csv" if step == 2 else "old.csv"]
+    assert names(tmp_path / "out") == expected and names(tmp_path) == ["out"]
+
+
+def test_symbolic_links_are_followed_and_stay(tmp_path):
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "out").symlink_to("scratch")
+    (tmp_path / "a.txt").symlink_to("scratch.txt")  # which does not exist yet
+    for name in ("one", "two"):
+        save_folder(tmp_path / "out", **{name: "1"})
+        assert names(tmp_path / "scratch") == ["made_by.json", f"{name}.csv"]
+    with files.replacing(tmp_path / "a.txt") as part:
+        part.write_text("new")
+    assert (tmp_path / "scratch.txt").read_text() == "new"
     assert (tmp_path / "out").is_symlink() and (tmp_path / "a.txt").is_symlink()
 
 
-def test_a_folder_with_anything_else_in_it_is_not_replaced(tmp_path):
-    (tmp_path / "thesis.tex").write_text("years of work")
-    with (
-        pytest.raises(UserError, match="holds thesis.tex"),
-        files.replacing_folder(tmp_path, ["*.csv"]),
-    ):
-        pass
-    assert (tmp_path / "thesis.tex").read_text() == "years of work"
-
-
-def test_a_folder_lost_between_two_renames_comes_back(tmp_path):
-    (tmp_path / ".old-out").mkdir()
-    (tmp_path / ".old-out" / "1.csv").write_text("1")
-    with pytest.raises(RuntimeError), files.replacing_folder(tmp_path / "out", ["*.csv"]):
-        raise RuntimeError
-    assert (tmp_path / "out" / "1.csv").read_text() == "1"
-
-
-def _claim(path, result):
-    try:
-        with files.claimed(path):
-            result.put("free")
-    except UserError as error:
-        result.put(str(error))
+CLAIM = """
+from zrnn import files
+try:
+    with files.claimed({path!r}):
+        print("free")
+except files.UserError as error:
+    print(error)
+"""
 
 
 def test_only_one_process_may_claim_a_path(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    result = context.Queue()
-
-    def other():
-        process = context.Process(target=_claim, args=(tmp_path / "x", result))
-        process.start()
-        process.join()
-        return result.get()
+    def other_process():
+        command = [sys.executable, "-c", CLAIM.format(path=str(tmp_path / "x"))]
+        return subprocess.run(command, cwd=HOME, capture_output=True, text=True, check=True).stdout
 
     with files.claimed(tmp_path / "x"):
-        assert "another run" in other()
-    assert other() == "free" and not list(tmp_path.iterdir())
+        assert "another run is writing there" in other_process()
+    assert other_process() == "free\n" and not names(tmp_path)
+
+
+def test_a_second_run_does_not_write_into_a_folder_in_use(tmp_path):
+    figure = figures.plt.figure(figsize=(1, 1))
+    with files.claimed(tmp_path / "out"), pytest.raises(UserError, match="another run is writing"):
+        figures.save_results(tmp_path / "out", "", {"a": figure}, "png")
+    assert not names(tmp_path)
+    figures.plt.close(figure)
 
 
 def places(tmp_path):
-    """What must never be replaced by a file: (path, whether a folder may be put there)."""
+    """Paths at which no file can be written, or something else than a regular file lies."""
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "to_null").symlink_to("/dev/null")
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "folder" / "below").mkdir(parents=True)
     (tmp_path / "file").write_text("kept")
-    names = "fifo to_null loop folder file/below".split()
-    return [tmp_path / name for name in names] + [
+    return [tmp_path / name for name in "fifo to_null loop folder file/below".split()] + [
         Path(name)
-        for name in ("/dev/null", "/", "/proc/x/y", ".", "a" * 250, "a" * 5000, "é" * 120, "\0")
+        for name in ("/dev/null", "/", "/proc/x/y", ".", "a" * 250, "a" * 5000, "é" * 125, "\0")
     ]
 
 
-def test_only_files_are_replaced_by_files_and_the_rest_is_refused_before_any_work(
-    tmp_path, monkeypatch
-):
+def test_where_no_file_can_be_written_is_refused_before_any_work(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for path in places(tmp_path):
         before = sorted(tmp_path.rglob("*"))
-        with pytest.raises(UserError) as told:
+        with pytest.raises(UserError) as refusal:
             files.check_file(path)
         with pytest.raises(UserError), files.replacing(path):
             raise AssertionError(f"{path!r} was to be written")
-        assert "\n" not in str(told.value) and len(str(told.value)) < 400
+        assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 400
         assert sorted(tmp_path.rglob("*")) == before
     assert Path("/dev/null").is_char_device() and (tmp_path / "file").read_text() == "kept"
 
 
-def test_only_folders_of_a_run_are_replaced_by_folders(tmp_path, monkeypatch):
-    (tmp_path / "here" / "below").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path / "here" / "below")
+def test_where_no_folder_can_be_replaced_is_refused(tmp_path, monkeypatch):
+    here = tmp_path / "here" / "below"
+    here.mkdir(parents=True)
+    save_folder(here / "out", one="1")
+    monkeypatch.chdir(here / "out")  # a folder of results, but the one that the run is in
     (tmp_path / "file").write_text("kept")
-    refused = [
-        tmp_path / "file",
-        Path("/"),
-        Path("."),
-        Path(".."),
-        Path("/dev/null"),
-        Path("/proc"),
-    ]
+    refused = [tmp_path / "file", ".", "..", "../..", "/", "/dev/null", "/proc", "a" * 5000]
     for path in refused:
-        with pytest.raises(UserError), files.replacing_folder(path, ["*"]):
+        with pytest.raises(UserError) as refusal, files.replacing_folder(path, {}):
             raise AssertionError(f"{path} was to be replaced")
-    assert (tmp_path / "file").read_text() == "kept" and Path.cwd().exists()
+        assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 400
+    assert (tmp_path / "file").read_text() == "kept" and names(Path.cwd())
 
 
-def test_no_space_and_no_memory(tmp_path):
-    with pytest.raises(UserError, match="needs 1e.03 PB, free: .* [GT]B; write less"):
-        files.check_space(tmp_path / "new", 1e18, "write less")
-    with pytest.raises(UserError, match="needs 1e.03 PB of memory"):
-        files.check_memory(1e18, "do less")
-    assert files.size(123456) == "123 kB" and files.size(999.7e6) == "1 GB"
-    assert files.size(12) == "12 bytes"
+def test_a_disk_that_is_too_small_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"out: needs 1e\+09 GB, free: .* GB; write less"):
+        files.check_space(tmp_path / "new" / "out", 1e18, "write less")
+    files.check_space(tmp_path / "new", 1000, "write less")
+    with pytest.raises(UserError):
+        files.check_space("a" * 5000, 1000, "write less")
 
 
-def test_signals_wait_for_the_work_in_hand_unless_they_are_ignored():
+def test_signals_wait_for_the_work_in_progress_unless_they_are_ignored():
     before = {number: signal.getsignal(number) for number in files.SIGNALS}
+    assert signal.SIGUSR1 in before
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & has none
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored after a shell's &
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         with files.held_signals() as received:
-            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT):
                 os.kill(os.getpid(), number)
-            assert received == [signal.SIGHUP, signal.SIGINT]
+            assert received == [signal.SIGHUP, signal.SIGUSR1, signal.SIGINT]
             with pytest.raises(KeyboardInterrupt):
                 os.kill(os.getpid(), signal.SIGINT)
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
@@ -199,26 +230,23 @@ def test_signals_wait_for_the_work_in_hand_unless_they_are_ignored():
 
 
 @pytest.mark.parametrize("suffix", ["png", "pdf"])
-def test_what_a_script_saves_says_what_made_it(tmp_path, suffix, capsys):
-    figure = figures.plt.figure(figsize=(1, 1))
+def test_results_say_what_made_them(tmp_path, suffix, capsys):
+    figure, out = figures.plt.figure(figsize=(1, 1)), tmp_path / "out"
     arrays, numbers = {"b": {"x": np.arange(3.0)}}, {"c": {"n": np.float32(2), "of": np.arange(2)}}
-    figures.save_results(tmp_path / "out", "seed: 7", {"a": figure}, suffix, arrays, numbers)
-    assert capsys.readouterr().out == f"saved in {tmp_path / 'out'}/\n"
-    names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == [f"a.{suffix}", "b.npz", "c.json", "config.yaml"]
-    assert (tmp_path / "out" / "config.yaml").read_text() == "seed: 7"
-    assert np.load(tmp_path / "out" / "b.npz")["x"].tolist() == [0, 1, 2]
-    assert (
-        tmp_path / "out" / "c.json"
-    ).read_text().split() == '{ "n": 2.0, "of": [ 0, 1 ] }'.split()
+    figures.save_results(out, "seed: 7", {"a": figure}, suffix, arrays, numbers)
+    assert capsys.readouterr().out == f"saved in {out}/\n" and names(tmp_path) == ["out"]
+    assert names(out) == [f"a.{suffix}", "b.npz", "c.json", "made_by.yaml"]
+    assert (out / "made_by.yaml").read_text() == "seed: 7"
+    assert np.load(out / "b.npz")["x"].tolist() == [0, 1, 2]
+    assert json.loads((out / "c.json").read_text()) == {"n": 2.0, "of": [0, 1]}
     if suffix == "png":
-        assert Image.open(tmp_path / "out" / "a.png").text["Description"] == "seed: 7"
+        assert Image.open(out / "a.png").text["Description"] == "seed: 7"
     else:
-        assert b"seed: 7" in (tmp_path / "out" / "a.pdf").read_bytes()
+        assert b"seed: 7" in (out / "a.pdf").read_bytes()
     assert not figures.plt.get_fignums()
 
 
-def test_labels_tell_tempos_apart_and_colours_stay():
+def test_labels_tell_tempos_apart_and_colours_stay_the_same():
     periods = [0.5, 0.333, 0.25, 0.2]
     assert [figures.label_of(p, periods) for p in periods] == ["2 Hz", "3 Hz", "4 Hz", "5 Hz"]
     assert [figures.label_of(p, [0.6, 0.4]) for p in (0.6, 0.4)] == ["1.7 Hz", "2.5 Hz"]

@@ -56,8 +56,8 @@ def test_closed_form_gradient_is_that_of_autograd(kind):
     for t in range(130):
         x = 0.8 * x + 0.2 * (x.relu() @ w.T + u[:, t] @ model.w_ih.T + model.b_hh)
         total = total + (weight[:, t] * (x.relu() @ model.w_ho.T + model.b_ho)).sum() + (x**2).sum()
-    for own, oracle in zip(ours, torch.autograd.grad(total, wanted), strict=True):
-        torch.testing.assert_close(own, oracle, rtol=1e-9, atol=1e-9)
+    for gradient, oracle in zip(ours, torch.autograd.grad(total, wanted), strict=True):
+        torch.testing.assert_close(gradient, oracle, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("batch", [1, 14])
@@ -69,8 +69,27 @@ def test_float32_products_agree_with_float64(batch):
         outputs, _ = model.to(dtype)(u.to(dtype))
         return outputs, *torch.autograd.grad(outputs.square().mean(), list(model.parameters()))
 
-    for exact, own in zip(run(torch.float64), run(torch.float32), strict=True):
-        assert (own - exact).norm() < 1e-5 * exact.norm()
+    for exact, single in zip(run(torch.float64), run(torch.float32), strict=True):
+        assert (single - exact).norm() < 1e-5 * exact.norm()
+
+
+def test_a_second_derivative_is_refused():
+    model = models.build_model("ZemlianovaRNN", **SIZES, sigma_rec=0.01, sigma_input=0.01)
+    u = torch.zeros(1, 60, 2)
+    u[:, :, 1] = 0.4
+    u.requires_grad_()
+    z, _ = model(u)
+    with pytest.raises(RuntimeError, match="only first derivatives; for second ones loop over"):
+        torch.autograd.grad(z[:, -1].sum(), u, create_graph=True)
+
+
+@pytest.mark.parametrize("convert", [lambda u: u.numpy(), lambda u: u, lambda u: u.half()])
+def test_inputs_may_be_an_array_or_of_another_type(convert):
+    model = make("ZemlianovaRNN").float()
+    u = torch.randint(0, 2, (2, 30, 2)).double()
+    outputs, currents = model(convert(u))
+    assert outputs.dtype == currents.dtype == torch.float32
+    torch.testing.assert_close(outputs, model(u.float())[0], rtol=0, atol=0)
 
 
 def test_rnn_at_dt_tau_is_torch_rnn():
@@ -100,7 +119,7 @@ def test_dales_law_and_training_of_every_synapse():
     assert moved.mean() > 0.9
 
 
-def test_a_run_is_the_sequence_whatever_the_blocks():
+def test_simulation_is_the_sequence_whatever_the_blocks():
     model, g = make("ZemlianovaRNN"), torch.Generator().manual_seed(1)
     u = torch.rand(3, 530, 2, generator=g, dtype=torch.float64)
     xi = torch.randn(3, 530, 20, generator=g, dtype=torch.float64)
@@ -110,17 +129,19 @@ def test_a_run_is_the_sequence_whatever_the_blocks():
     np.testing.assert_allclose(run.states, states.detach()[:, 90:], atol=1e-12)
     np.testing.assert_allclose(run.end, states.detach()[:, -1], atol=1e-12)
     first = simulate.run(model, u[:, :200], None)
+    none = simulate.run(model, u[:, :0], None, first.end)  # a run of no steps
+    assert none.outputs.shape == (3, 0) and torch.equal(none.end, first.end)
     second = simulate.run(model, u[:, 200:], None, first.end)
     both = np.concatenate([first.outputs, second.outputs], 1)
     np.testing.assert_allclose(both, simulate.run(model, u).outputs, atol=1e-12)
     step, x, z = simulate.stepper(model), model.initial_state(3), []
     for t in range(530):
-        own, x = step(u[:, t], x)
-        z.append(own)
+        outputs, x = step(u[:, t], x)
+        z.append(outputs)
     np.testing.assert_allclose(both, torch.stack(z, 1), atol=1e-12)
 
 
-def test_noise_has_its_size_and_its_seed():
+def test_size_and_seed_of_the_noise():
     model = make("ZemlianovaRNN", hidden_dim=50)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -137,26 +158,27 @@ def test_noise_has_its_size_and_its_seed():
     assert not simulate.run(model, u, keep_states=True).states.any()
 
 
-@pytest.mark.parametrize("mirrored", [False, True])
-def test_shares_of_a_batch_get_the_noise_of_the_whole(mirrored):
-    by_trial = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0], dtype=torch.float64)
+@pytest.mark.parametrize("antithetic", [False, True])
+def test_each_process_gets_the_noise_of_its_trials(antithetic):
+    model, trial_scale = make("ZemlianovaRNN", hidden_dim=40), torch.arange(1, 6).double()
 
     def noise_of(rank, n_ranks):
-        noise, xi = torch.Generator().manual_seed(3), torch.zeros(60, 5, 40, dtype=torch.float64)
-        xi, own = xi[:, rank::n_ranks].clone(), by_trial[rank::n_ranks]
-        Noise(noise, 0.5, 0.01, (rank, n_ranks, 5), mirrored, own).add(xi)
-        return xi / own[:, None]
+        generator = torch.Generator().manual_seed(3)
+        scales = trial_scale[rank::n_ranks]
+        xi = torch.zeros(60, len(scales), 40, dtype=torch.float64)
+        model.noise(generator, antithetic, trial_scale, (rank, n_ranks)).add(xi, 0)
+        return xi / scales[:, None]
 
     whole = noise_of(0, 1)
-    assert whole.std() == pytest.approx(0.01, rel=0.03)
+    assert whole.std() == pytest.approx(np.sqrt(2 * 0.2) * 0.01, rel=0.03)
     for rank in range(2):
         torch.testing.assert_close(noise_of(rank, 2), whole[:, rank::2])
     first, second = whole[:, :2], whole[:, 3:]
-    assert torch.allclose(first, -second) == mirrored
-    assert abs((whole[:, 0] * whole[:, 2]).mean()) < 1e-5  # pairs apart from one another
+    assert torch.allclose(first, -second) == antithetic
+    assert abs((whole[:, 0] * whole[:, 2]).mean()) < 1e-5  # trials of different pairs
 
 
-def test_at_is_for_a_while():
+def test_temporarily_ends_with_its_block():
     model = make("ZemlianovaRNN")
     with model.temporarily(dt=0.01, noise_scale=3.0):
         assert (model.alpha, model.sigma_rec) == (1.0, 0.03)
@@ -185,6 +207,24 @@ def test_checkpoint_round_trip_and_bare_state_dict(tmp_path):
             models.load_network(tmp_path / "a.pth", **{key: value})
 
 
+def test_changes_of_a_loaded_network():
+    assert models.load_network().dt == 0.001
+    assert models.load_network(dt="0.0005", sigma_rec=0).made_with["dt"] == 0.0005
+    for changes, words in (
+        ({"sigma": 0}, "load_network: unknown key model.sigma"),
+        ({"seed": 3}, "load_network: unknown key model.seed; did you mean training.seed?"),
+        ({"dt": 0.02}, "model.dt is 0.02 s: at most model.tau"),
+        ({"dt": 0}, "model.dt is 0: input should be greater than or equal to 0.000001"),
+        ({"dt": -0.001}, "model.dt is -0.001: input should be greater than or equal to 0.000001"),
+        ({"dt": float("nan")}, "model.dt is nan: input should be a finite number"),
+        ({"dt": "fast"}, "model.dt is fast: input should be a valid number"),
+        ({"dt": None}, "model.dt is None: "),
+    ):
+        with pytest.raises(UserError) as refusal:
+            models.load_network(**changes)
+        assert str(refusal.value).startswith(words) and "\n" not in str(refusal.value)
+
+
 @pytest.mark.parametrize(
     "change, words",
     [
@@ -199,7 +239,7 @@ def test_checkpoint_round_trip_and_bare_state_dict(tmp_path):
         (lambda w: w.pop("b_ho"), "b_ho is missing"),
     ],
 )
-def test_weights_that_are_none(tmp_path, change, words):
+def test_weights_that_cannot_be_used(tmp_path, change, words):
     model = make("ZemlianovaRNN").float()
     weights = {name: value.clone() for name, value in model.state_dict().items()}
     change(weights)
@@ -217,10 +257,10 @@ def test_weights_that_are_none(tmp_path, change, words):
         ({"state_dict": None}, "neither a checkpoint"),
         ({"w_hh": torch.zeros(2, 2)}, "w_ih is missing"),
         ({"state_dict": {}, "model_type": "LSTM", "arguments": {}}, "does not say what network"),
-        ({"h2h.weight": torch.zeros(2, 2)}, "the predecessor's vanilla RNN"),
+        ({"h2h.weight": torch.zeros(2, 2)}, "the original code's vanilla RNN"),
     ],
 )
-def test_files_that_are_no_checkpoint(tmp_path, content, words):
+def test_files_that_are_not_a_checkpoint(tmp_path, content, words):
     path = tmp_path / "c.pth"
     path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
     with pytest.raises(UserError, match=words):

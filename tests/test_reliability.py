@@ -1,12 +1,12 @@
-"""A stopped run goes on as if nothing had been; what is wrong is refused, and nothing is lost."""
+"""A stopped run continues as if never stopped; mistakes are refused, and nothing is lost."""
 
 import contextlib
+import csv
 import math
 import os
 import pickle
 import signal
 import time
-from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -17,134 +17,191 @@ from hypothesis import strategies as st
 import drive_model_and_save_outputs as drive_script
 import models
 import train
-from zrnn import checkpoints, files
+from zrnn import checkpoints, cli, files
 from zrnn.configuration import load
 from zrnn.errors import UserError
 from zrnn.schema import KEYS
-from zrnn.training import descent
-from zrnn.training.descent import descend
+from zrnn.training import descent, state
 from zrnn.training.state import TrainingRun
 
-HOME = Path(__file__).parents[1]
 SHIPPED = checkpoints.SHIPPED
 
 
-def wait_for(folder, pattern):
-    for _ in range(1200):
-        if list(folder.glob(pattern)):
-            return
-        time.sleep(0.05)
-    raise TimeoutError(pattern)
+@pytest.fixture
+def updates(monkeypatch):
+    """updates: one entry for each update in this process; a signal is sent after updates.stop."""
+
+    class Updates(list):
+        stop, number = None, signal.SIGHUP
+
+    updates, update_weights = Updates(), descent.update_weights
+
+    def counted(*args, **options):
+        updates.append(1)
+        if len(updates) == updates.stop:
+            os.kill(os.getpid(), updates.number)
+        return update_weights(*args, **options)
+
+    monkeypatch.setattr(descent, "update_weights", counted)
+    return updates
 
 
-def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch, start, weights, quick):
+def places(name):
+    return {"training.save_path": f"{name}.pth", "training.log_path": f"{name}.csv"}
+
+
+def without_seconds(log):
+    with open(log, newline="") as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_a_stopped_and_killed_run_ends_with_the_same_network(
+    tmp_path, monkeypatch, start, weights, quick, updates
+):
     monkeypatch.chdir(tmp_path)
+    train.main(device="cpu", resume="auto", **quick | places("whole"))  # nothing to resume: starts
+    assert len(updates) == 120
 
-    def places(name):
-        return {"training.save_path": f"{name}.pth", "training.log_path": f"{name}.csv"}
-
-    flags = quick | places("stopped")
-    whole = start("train.py", **quick | places("whole"))
-    stopped = start("train.py", **flags, **{"training.save_seconds": 0})
-    wait_for(tmp_path, "stopped.pth.state")
-    stopped.send_signal(signal.SIGHUP)
-    assert "go on with --resume" in stopped.communicate()[1]
-    assert stopped.returncode == 128 + signal.SIGHUP and not (tmp_path / "stopped.pth").exists()
-
+    updates.stop, updates.number = len(updates) + 40, signal.SIGUSR1
+    with pytest.raises(cli.Stopped) as stopped:
+        train.main(device="cpu", **quick | places("stopped"))
+    assert stopped.value.advice == "continue with --resume --training.save_path stopped.pth"
+    assert stopped.value.number == signal.SIGUSR1 and len(updates) == 160
+    assert not (tmp_path / "stopped.pth").exists()
     with pytest.raises(UserError, match="training.batch_size is 8; allowed: 2"):
         train.main(device="cpu", resume=True, **places("stopped") | {"training.batch_size": 8})
-    with pytest.raises(UserError, match="go on with it with --resume"):
-        train.main(device="cpu", **flags)
+    with pytest.raises(UserError, match="of a stopped run; continue it with --resume"):
+        train.main(device="cpu", **quick | places("stopped"))
 
-    resumed = start("train.py", "--resume", **places("stopped"))
-    time.sleep(2)
-    resumed.kill()  # whenever that is
-    resumed.communicate()
-    if (tmp_path / "stopped.pth.state").exists():
-        train.main(device="cpu", resume=True, **places("stopped"))
-    assert whole.communicate() and whole.returncode == 0
+    state_file = tmp_path / "stopped.pth.state"
+    before = state_file.stat().st_mtime_ns
+    flags = {"training.save_path": "stopped.pth", "training.save_seconds": 0}
+    process = start("train.py", "--resume", **flags)
+    while process.poll() is None and state_file.stat().st_mtime_ns == before:
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    n_done = len(checkpoints.read_checkpoint(state_file)[1]["losses"])
+    assert 40 < n_done < 120
+
+    updates.clear()
+    updates.stop = None
+    train.main(device="cpu", resume="auto", **{"training.save_path": "stopped.pth"})
+    assert len(updates) == 120 - n_done
     a, b = weights("whole.pth"), weights("stopped.pth")
     assert all(torch.equal(a[key], b[key]) for key in a)
-    logs = [(tmp_path / f"{name}.csv").read_text().splitlines() for name in ("whole", "stopped")]
-    without_seconds = [[row.rpartition(",")[0] for row in log] for log in logs]
-    assert len(logs[0]) == 201 and without_seconds[0] == without_seconds[1]
+    # the log's place comes from the configuration, not from the state
+    assert without_seconds("whole.csv") == without_seconds("training_log.csv")
+    assert not (tmp_path / "stopped.csv").exists() and not state_file.exists()
 
 
-def test_a_checkpoint_repeats_its_run_and_is_not_replaced_unasked(
+def test_a_checkpoint_repeats_its_run_and_is_not_replaced_without_a_flag(
     tmp_path, monkeypatch, weights, quick
 ):
     monkeypatch.chdir(tmp_path)
-    quick |= {"training.epochs": 2, "training.save_path": "a.pth"}
-    train.main(device="cpu", **quick)
+    quick |= {"training.epochs": 2}
+    train.main(device="cpu", **quick | places("a"))
     train.main("a.pth", device="cpu", **{"training.save_path": "b.pth"})
+    assert Path("training_log.csv").exists()  # places do not come from a checkpoint
     a, b = weights("a.pth"), weights("b.pth")
     assert all(torch.equal(a[key], b[key]) for key in a)
     quick["training.seed"] = 1
     with pytest.raises(UserError, match="--overwrite"):
-        train.main(device="cpu", **quick)
+        train.main(device="cpu", **quick | places("a"))
     assert torch.equal(a["w_hh"], weights("a.pth")["w_hh"])
-    train.main(device="cpu", overwrite=True, **quick)
+    train.main(device="cpu", overwrite=True, **quick | places("a"))
     assert not torch.equal(a["w_hh"], weights("a.pth")["w_hh"])
 
 
 @pytest.fixture
 def refused(tmp_path, monkeypatch, quick):
-    """refused(words, **flags): a training is refused with the words, and leaves nothing behind."""
+    """refused(words, **flags): a training is refused with the words and leaves nothing behind."""
     monkeypatch.chdir(tmp_path)
 
     def refused(words, **flags):
-        before = sorted(tmp_path.iterdir())
-        with pytest.raises(UserError) as caught:
+        before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+        with pytest.raises(UserError) as refusal:
             train.main(device="cpu", **quick | {"training.epochs": 3} | flags)
-        message = str(caught.value)
-        assert words in message and "\n" not in message
-        assert sorted(tmp_path.iterdir()) == before
+        assert words in str(refusal.value) and "\n" not in str(refusal.value)
+        assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
     return refused
 
 
-def test_a_run_that_diverges_stops(refused, monkeypatch):
-    monkeypatch.setattr(descent, "MAX_RETURNS", 1)
+def test_damaged_states_are_refused(refused, quick, updates):
+    updates.stop = 2
+    with pytest.raises(cli.Stopped):
+        train.main(device="cpu", **quick | {"training.epochs": 3})
+    state_file, save_path = Path("best_model.pth.state"), Path("best_model.pth")
+    whole = torch.load(state_file, weights_only=True)
+    nan = {name: value * math.nan for name, value in whole["state_dict"].items()}
+    changes = [{"state_dict": nan}, {"snapshots": [(nan, whole["optimizer"])] * 2}]
+    changes += [{"part": "lunch"}, {"losses": [math.nan]}, {"losses": None}, {"log": [{}]}]
+    changes += [{"snapshots": []}, {"optimizer": {}}, {"generators": [torch.zeros(3)] * 2}]
+    changes += [{"seconds": "long"}, {"rollbacks": "few"}]
+    damaged = [whole | change for change in changes]
+    damaged += [{k: v for k, v in whole.items() if k != missing} for missing in whole]
+    for content in damaged:
+        torch.save(content, state_file)
+        refused("", resume=True)
+    state_file.write_bytes(b"cut")
+    refused("cannot be read", resume=True)
+    torch.save(whole, state_file)
+    train.main(device="cpu", resume=True)  # the state itself is a good one
+    assert save_path.exists()
+
+
+def test_a_run_that_diverges_is_stopped(refused, monkeypatch):
+    monkeypatch.setattr(state, "MAX_ROLLBACKS", 1)
     Path("best_model.pth").write_text("the last good network")
     refused(
-        "runs away again and again, the last time at update 2;",
+        "the loss diverges again and again, the last time at update 2;",
         overwrite=True,
-        **{"model.sigma_rec": 1e38},
+        **{"model.sigma_rec": 1e6, "training.noise_scale": 1e6},
     )
     refused("--overwrite")
-    assert Path("best_model.pth").read_text() == "the last good network"
 
 
-def test_a_runaway_at_the_very_start_is_overcome_without_going_back():
-    config = load(flags={"training.seed": 5})  # its loss is above RUNAWAY at update 6
-    run = TrainingRun.begin(models.build_model, config)
-    losses = [update.loss for update in islice(descend(run, config.training, config.task), 12)]
-    assert max(losses) > descent.RUNAWAY and losses[-1] < 0.2 and run.returns == 0
+def test_a_divergence_is_rolled_back_to_the_older_snapshot_unless_it_is_early():
+    config = load(flags={"model.hidden_dim": 4})
+    model = models.build_model(**dict(config.model))
+    run = TrainingRun(model, torch.Generator(), torch.Generator(), 0.99)
+    start, found = model.b_ho.item(), {}
+    for number in range(1, 71):
+        model.b_ho.data.fill_(number)
+        diverged = {5: math.inf, 10: 2.0, 55: 2.0, 57: 2.0}
+        run.record_loss(diverged.get(number, 0.1))
+        if number in diverged:
+            found[number] = model.b_ho.item()
+    # the snapshots are those of the start, then of the updates 20 and 40, then 20 again
+    assert found == {5: start, 10: 10, 55: 20, 57: 20} and run.rollbacks == 3
+    assert len(run.losses) == 70 and max(run.losses) == 1e30  # finite, as JSON and CSV need it
 
 
-def test_a_training_that_leaves_no_beat_keeps_its_network_and_nothing_to_resume(
+def test_a_training_that_ends_without_a_rhythm_keeps_its_network_and_no_state(
     tmp_path, monkeypatch, quick
 ):
     monkeypatch.chdir(tmp_path)
-    for _ in range(2):  # the second is not taken for a stopped one
-        with pytest.raises(UserError, match="no beat at cue .*; more --training.epochs .*so far: "):
+    message = "there is no rhythm at cue .*; more --training.epochs .*so far: "
+    for _ in range(2):  # the second run is not taken for a stopped one
+        with pytest.raises(UserError, match=message):
             train.main(device="cpu", **quick | {"training.epochs": 3, "training.refine": True})
     assert [path.name for path in tmp_path.iterdir()] == ["best_model.unfinished.pth"]
 
 
 def test_places_and_states_that_cannot_be_used(refused):
-    refused("config_path is True", config_path=True)
     refused("/dev/null: cannot be replaced", **{"training.save_path": "/dev/null"})
-    refused("name too long", **{"training.save_path": "a" * 198})
+    refused("name too long", **{"training.save_path": "a" * 250})
+    Path("thesis.txt").write_text("years of work")
+    refused("thesis.txt is not a log of train.py", **{"training.log_path": "thesis.txt"})
     refused("is missing: no run to resume", resume=True)
+    refused("--resume is 'perhaps'; allowed: nothing after it, or auto", resume="perhaps")
     network = torch.load(SHIPPED, weights_only=True)
     torch.save(network, "best_model.pth.state")
     refused("not the state of a stopped run", resume=True)
     torch.save(network | {"config": None}, "none.pth")
     refused("checkpoint none.pth: does not say", config_path="none.pth")
-
-
-def test_two_runs_in_one_place(refused):
+    Path("best_model.pth.state").unlink()
     with files.claimed("best_model.pth"):
         refused("another run is writing there")
 
@@ -164,49 +221,44 @@ def test_wrong_checkpoints(tmp_path, monkeypatch, recwarn):
     torch.save([1, 2], "list.pth")
     torch.save({"w_hh": torch.zeros(3, 3)}, "small.pth")
     for name in "missing empty cut text code code_in_zip list small".split():
-        with pytest.raises(UserError) as caught:
+        with pytest.raises(UserError) as refusal:
             drive_script.main(checkpoint=f"{name}.pth", device="cpu")
-        assert str(caught.value).startswith("checkpoint") and "\n" not in str(caught.value)
+        assert str(refusal.value).startswith("checkpoint") and "\n" not in str(refusal.value)
     assert not recwarn.list
     assert not Path("it_ran").exists() and not Path("model_outputs").exists()
 
 
-def test_outputs_are_of_one_drive(tmp_path, start):
-    def drive(keep_seconds):
-        flags = {"drive.keep_seconds": keep_seconds, "drive.extra_periods": 0}
-        flags |= {"checkpoint": "shipped", "plotting.enable": False}
-        return start("drive_model_and_save_outputs.py", **flags)
-
-    def plot(checkpoint):
-        process = start("plot_fig1.py", checkpoint=checkpoint)
-        return process.communicate()[1], process.returncode
+def test_a_stopped_drive_leaves_the_earlier_outputs(tmp_path, monkeypatch, make_oscillator):
+    monkeypatch.chdir(tmp_path)
+    checkpoints.save_checkpoint("network.pth", make_oscillator())
+    flags = {"checkpoint": "network.pth", "drive.extra_periods": 0, "plotting.enable": False}
+    flags |= {"drive.keep_seconds": 2, "model.hidden_dim": 25}
 
     def contents():
         return {f.name: f.read_bytes() for f in (tmp_path / "model_outputs").iterdir()}
 
-    first = drive(3)
-    assert first.communicate() and first.returncode == 0
-    before = contents()
-    stopped = drive(100)
-    wait_for(tmp_path, ".part-*-model_outputs")
-    stopped.terminate()
-    assert "starts anew" in stopped.communicate()[1] and stopped.returncode == 143
-    assert contents() == before and [f.name for f in tmp_path.iterdir()] == ["model_outputs"]
+    drive_script.main(**flags)
+    before, describe_output, n_described = contents(), drive_script.describe_output, []
 
-    said, code = plot(HOME / "pretrained" / "ZemlianovaRNN_seed1.pth")
-    assert code == 2 and "or name the network" in said and said.count("\n") == 1
-    os.truncate(tmp_path / "model_outputs" / "hidden_states_0.5.npy", 1000)
-    assert "hidden_states_0.5.npy: missing or not whole" in plot("shipped")[0]
-    (tmp_path / "model_outputs" / "made_by.json").unlink()
-    assert "missing or damaged" in plot("shipped")[0]
-    assert not (tmp_path / "fig1_plotting").exists()
+    def stopped(*args):
+        n_described.append(1)
+        if len(n_described) == 3:
+            raise cli.Stopped(signal.SIGTERM)
+        return describe_output(*args)
+
+    monkeypatch.setattr(drive_script, "describe_output", stopped)
+    with pytest.raises(cli.Stopped):
+        drive_script.main(**flags)
+    assert contents() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model_outputs", "network.pth"]
 
 
-def test_a_drive_that_does_not_fit_does_not_start(tmp_path, start):
-    flags = {"drive.hidden_states": "all", "drive.keep_seconds": 9000, "checkpoint": "shipped"}
-    process = start("drive_model_and_save_outputs.py", **flags)
-    said = process.communicate()[1]
-    assert process.returncode == 2 and "TB, free: " in said and not list(tmp_path.iterdir())
+def test_a_drive_that_does_not_fit_does_not_start(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = {"drive.hidden_states": "all", "drive.keep_seconds": 9000}
+    with pytest.raises(UserError, match="GB, free: .*; less with --drive.hidden_states none"):
+        drive_script.main(checkpoint="shipped", **flags)
+    assert not list(tmp_path.iterdir())
 
 
 JUNK = st.one_of(

@@ -1,4 +1,4 @@
-"""Taps and beats of clocks whose tempo, CV and correlation are known, and of signals without."""
+"""Taps and beats of clocks of known tempo, CV and correlation, and of signals without a beat."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_taps_of_a_wave_are_its_maxima(period):
     taps = tapping.find_taps(cosine(period), DT)
     np.testing.assert_allclose(taps, period / DT * np.arange(1, len(taps) + 1), atol=1e-3)
     beat = beat_of(cosine(period), period)
-    assert beat.ok and beat.reason == "" and beat.missed == beat.extra == 0
+    assert beat.ok and beat.result == "beat" and beat.missed == beat.extra == 0
     assert beat.mean_iti == pytest.approx(period, abs=1e-6) and beat.cv < 1e-4
 
 
@@ -70,18 +70,18 @@ def test_noise_in_the_output_moves_a_tap_less_than_a_maximum():
 
 
 @pytest.mark.parametrize("size", [0.02, 0.05, 0.5, 2.0])
-def test_noise_is_no_beat(size):
+def test_noise_is_not_a_beat(size):
     noise = np.random.default_rng(0).normal(0.5, size, 20000)
     assert not beat_of(noise).ok
     smooth = 0.5 + np.convolve(noise - 0.5, np.ones(50) / np.sqrt(50), "same")
     assert not beat_of(smooth).ok and not beat_of(smooth, 0.2).ok
 
 
-def test_flat_dying_and_broken_outputs_are_no_beat():
+def test_flat_decaying_and_broken_outputs_are_not_a_beat():
     for level in (0.0, 0.5, 1.0, np.nan):
         assert beat_of(np.full(20000, level)).reason == "silent"
-    dying = 0.5 + (cosine(0.25) - 0.5) * np.exp(-DT * np.arange(20000) / 3)
-    assert beat_of(dying).reason == "stops"
+    decaying = 0.5 + (cosine(0.25) - 0.5) * np.exp(-DT * np.arange(20000) / 3)
+    assert beat_of(decaying).reason == "stops"
     late = np.where(np.arange(20000) < 10000, 0, cosine(0.25))
     assert beat_of(late).reason == "stops"
     assert len(tapping.find_taps(np.zeros(0), DT)) == 0
@@ -100,6 +100,19 @@ def test_missed_and_extra_taps_are_counted_against_the_median():
 @pytest.mark.parametrize("played, missed, extra", [(0.5, 40, 0), (0.125, 0, 80)])
 def test_half_and_double_tempo_do_not_pass(played, missed, extra):
     beat = beat_of(cosine(played), 0.25)
-    assert not beat.ok and beat.reason == f"{0.25 / played:.1f} times the tempo"
+    assert not beat.ok and beat.result == f"no beat: {0.25 / played:.1f} times the tempo"
     assert abs(beat.missed - missed) <= 1 and abs(beat.extra - extra) <= 1
     assert beat_of(cosine(played)).ok and beat_of(cosine(0.26), 0.25).ok
+
+
+def test_asynchronies_are_of_the_nearest_tap_within_half_a_period():
+    clicks = [0, 100, 200, 300]
+    found = tapping.asynchronies([-10, 95, 260], clicks, 100)
+    np.testing.assert_array_equal(found, [-10, -5, np.nan, -40])
+    assert np.isnan(tapping.asynchronies([], clicks, 100)).all()
+
+
+def test_asynchronies_leave_out_taps_that_are_not_finite():
+    with pytest.warns(UserWarning, match="2 taps are not finite"):
+        found = tapping.asynchronies(np.array([np.nan, 95, np.inf]), np.array([100]), 100)
+    np.testing.assert_array_equal(found, [-5])

@@ -31,15 +31,15 @@ def test_trial_sample_by_sample(dt):
         np.testing.assert_allclose(target[i, :, 0], np.where(t >= 0, wave, 0), atol=1e-6)
 
 
-def test_random_trials_take_all_periods_alike():
-    periods, generator = CONFIG.training.periods, torch.Generator().manual_seed(0)
-    inputs, target, drawn = task.draw_trials(periods, 14, 2.0, 1.0, 0.001, CONFIG.task, generator)
+def test_random_trials_take_every_period_equally_often():
+    training, generator = CONFIG.training, torch.Generator().manual_seed(0)
+    inputs, target, drawn = task.draw_trials(training, 0.001, CONFIG.task, generator)
     np.testing.assert_allclose(inputs[:, -1, 1], 0.1 / drawn, rtol=1e-6)
     assert inputs.shape == (14, 2000, 2) and target.shape == (14, 2000, 1)
     np.testing.assert_allclose(
-        np.sort(inputs[:, -1, 1]), np.sort([0.1 / p for p in 2 * periods]), rtol=1e-6
+        np.sort(inputs[:, -1, 1]), np.sort([0.1 / p for p in 2 * training.periods]), rtol=1e-6
     )
-    on = [np.flatnonzero(clicks) * 0.001 for clicks in inputs[..., 0].numpy()]
-    assert all(own[0] <= 0.1 for own in on) and len({own[0] for own in on}) > 10
-    for own, cue in zip(on, inputs[:, -1, 1].tolist(), strict=True):
-        assert own[-1] - own[0] < 1.01 <= own[-1] - own[0] + 0.1 / cue + 0.01
+    times = [np.flatnonzero(clicks) * 0.001 for clicks in inputs[..., 0].numpy()]
+    assert all(on[0] <= 0.1 for on in times) and len({on[0] for on in times}) > 10
+    for on, period in zip(times, drawn.tolist(), strict=True):
+        assert on[-1] - on[0] < 1.01 <= on[-1] - on[0] + period + 0.01

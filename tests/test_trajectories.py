@@ -1,8 +1,7 @@
-"""Lengths, orders and fields of signals and systems with known answers."""
+"""Lengths and orders of signals with known answers."""
 
 import numpy as np
 import pytest
-import torch
 
 from zrnn import trajectories
 
@@ -21,23 +20,3 @@ def test_cycle_lengths_and_order():
     rates = np.zeros((10, 4))
     rates[[5, 2, 7, 3], range(4)] = 1
     np.testing.assert_array_equal(trajectories.firing_order(rates, [0, 9], 2), [1, 0, 3, 2])
-
-
-def test_vector_field_of_a_linear_map():
-    rng = np.random.default_rng(0)
-    matrix = torch.tensor(0.3 * rng.normal(size=(5, 5)))
-    axes = np.linalg.qr(rng.normal(size=(5, 2)))[0].T
-    mean, start = rng.normal(size=5), torch.tensor(rng.normal(size=5))
-    grid = trajectories.plane_grid([0.5, -1.0], 2.0, 4)
-    field = trajectories.vector_field(
-        lambda x: x @ matrix.T, start, grid, mean, axes, [1, 60], chunk=7
-    )
-    for n in (1, 60):
-        for g, point in enumerate(grid):
-            x = start.numpy()
-            for _ in range(n):
-                x = x + (point - trajectories.project(x, mean, axes)) @ axes
-                change = matrix.numpy() @ x - x
-                x = x + change
-            np.testing.assert_allclose(field[n][0][g], axes @ change, atol=1e-5)
-            np.testing.assert_allclose(field[n][1][g], np.linalg.norm(change), atol=1e-5)

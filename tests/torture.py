@@ -1,4 +1,4 @@
-"""Kill a training run at 30 random moments and a drive at 10 (SIGKILL); by `make torture`."""
+"""Kill a training at 30 random moments and a drive at 10 (SIGKILL): make torture."""
 
 import random
 import time
@@ -20,12 +20,12 @@ def test_thirty_kills(tmp_path, start, weights, quick):
     for _ in range(30):
         while not (state.exists() or done.exists()):
             time.sleep(0.01)
-        time.sleep(moments.uniform(0, 4))  # some while starting, some while training
+        time.sleep(moments.uniform(0, 4))  # in some of them it still starts, in some it trains
         process.kill()
         process.communicate()
         if not state.exists():
             break
-        log = torch.load(state, weights_only=True)["log"]  # whole, or this fails
+        log = torch.load(state, weights_only=True)["log"]  # fails if the file is not complete
         resumed_at.append(len(log))
         process = run("killed", "--resume")
     print("\nkilled at updates", resumed_at)

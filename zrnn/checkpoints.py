@@ -17,6 +17,7 @@ from zrnn.files import replacing
 
 HOME = Path(__file__).parents[1]
 SHIPPED = HOME / "pretrained" / "ZemlianovaRNN_seed0.pth"
+ORIGINAL = HOME / "pretrained" / "original" / "ZemlianovaRNN_seed0.pth"  # of configs/original.yaml
 MAKE_ONE = "make one with python train.py"
 ORIGINAL_RNN = {"i2h.weight", "h2h.weight", "h2o.weight"}  # of the original code's vanilla RNN
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "matplotlib")
@@ -73,7 +74,7 @@ def find_checkpoint(checkpoint, save_path) -> Path:
     """
     if checkpoint is None:
         checkpoint = save_path if Path(save_path).exists() else "shipped"
-    return SHIPPED if checkpoint == "shipped" else Path(checkpoint)
+    return {"shipped": SHIPPED, "original": ORIGINAL}.get(checkpoint) or Path(checkpoint)
 
 
 def read_checkpoint(path, model_section=None) -> tuple[Path, dict]:

@@ -1,7 +1,9 @@
 """What every script does around its main(): flags, help, one-line errors, signals."""
 
 import ast
+import errno
 import inspect
+import io
 import os
 import signal
 import sys
@@ -23,6 +25,21 @@ SCRIPT_SECTIONS = {
     "drive_model_and_save_outputs": ("drive", "plotting"),
 }
 WAYS_ON = "the same command starts again; earlier results are as they were"
+
+
+class _Output(io.FileIO):
+    """Standard output that drops what a full disk cannot take: results matter more than prints."""
+
+    is_full = False
+
+    def write(self, data):
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            _Output.is_full = True
+            return len(data)
 
 
 class Stopped(KeyboardInterrupt):
@@ -66,6 +83,8 @@ def run(main) -> None:
             main(*words, **_typed(flags, parameters))
         if sys.stdout is not None:  # closed by >&-
             sys.stdout.flush()
+        if _Output.is_full:
+            _end("error: standard output is full: not all is printed, but all is saved", 1)
 
     for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:  # by nohup, or by a shell's &
@@ -73,8 +92,10 @@ def run(main) -> None:
     if matplotlib := sys.modules.get("matplotlib"):
         matplotlib.rcdefaults()  # figures do not depend on a user's settings
         matplotlib.use("Agg")
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")  # where the terminal cannot show a character
+    with suppress(AttributeError, OSError, ValueError):  # closed, or captured by a test
+        output = io.BufferedWriter(_Output(sys.stdout.fileno(), "w", closefd=False))
+        options = {"errors": "replace", "line_buffering": sys.stdout.line_buffering}
+        sys.stdout = io.TextIOWrapper(output, sys.stdout.encoding, **options)
     try:
         if stray := {"-", "--"} & set(sys.argv[1:]):  # these mean something else to Fire
             raise UserError(f"command line: {min(stray)} belongs to no flag; see --help")

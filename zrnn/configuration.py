@@ -14,6 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from zrnn.errors import UserError
+from zrnn.files import shown
 from zrnn.schema import KEYS, PATHS, SECTIONS, TEXTS, Config
 
 DEFAULT_PATH = Path(__file__).parents[1] / "config.yaml"
@@ -60,7 +61,7 @@ class _Loader(yaml.BaseLoader):
 
 def read(path) -> dict:
     """Content of a YAML file, {section: {key: value}}, not validated. Raises UserError."""
-    name = f"config {_short(str(path))}"
+    name = f"config {shown(path)}"
     try:
         if not Path(path).is_file():
             raise UserError(f"{name}: cannot be read (no such file)")
@@ -89,6 +90,16 @@ def suggestion(name: str, script_flags=()) -> str:
     near = difflib.get_close_matches(last, [k.partition(".")[2] for k in known], 1, 0.8)
     same = same or [k for k in known if k.partition(".")[2] in near]
     return f"; did you mean {same[0]}?" if same else ""
+
+
+def _parsed(value):
+    """The value of a flag, whose text may be a list in YAML."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return yaml.load(value, _Loader)
+    except (yaml.YAMLError, RecursionError):
+        return value  # the validation says what is wrong with it
 
 
 def _flatten(sections, where) -> dict:
@@ -126,6 +137,8 @@ def without_places(config: dict) -> dict:
 
     Raises UserError.
     """
+    if not isinstance(config, dict):
+        raise UserError(f"saved configuration: {_short(config)}; allowed: sections of keys")
     flat = _flatten(config, "saved configuration")
     content = {section: {} for section in SECTIONS}
     for key, value in flat.items():
@@ -163,7 +176,9 @@ def model_arguments(arguments: dict, changes: dict) -> dict:
     Raises UserError.
     """
     known = {f"model.{k}": v for k, v in arguments.items() if f"model.{k}" in KEYS}
-    return dict(_validated(known | _flatten({"model": changes}, "load_network")).model)
+    changed = _flatten({"model": changes}, "load_network")
+    sources = dict.fromkeys(known, "checkpoint") | dict.fromkeys(changed)
+    return dict(_validated(known | changed, sources).model)
 
 
 def _check_training(config: Config) -> list[str]:
@@ -239,9 +254,10 @@ def load(config_path=None, flags=None, checkpoint=None, name=None) -> Config:
     layers = {}
     if DEFAULT_PATH.exists():
         layers[DEFAULT_PATH.name] = _flatten(read(DEFAULT_PATH), f"config {DEFAULT_PATH.name}")
-    given, where = {}, f"config {_short(str(config_path))}"
+    saved = isinstance(config_path, dict)
+    given, where = {}, "saved configuration" if saved else f"config {shown(config_path)}"
     if config_path is not None:
-        content = config_path if isinstance(config_path, dict) else read(config_path)
+        content = config_path if saved else read(config_path)
         given = layers[where] = _flatten(content, where)
     if name is not None:
         layers["name"] = _named(name, flags)
@@ -250,10 +266,7 @@ def load(config_path=None, flags=None, checkpoint=None, name=None) -> Config:
         unset = {key: value for key, value in given.items() if key not in flags}
         _compare(unset, layers["checkpoint"], where)
     _refuse([f"command line: unknown key {k}{suggestion(k)}" for k in flags if k not in KEYS])
-    layers[""] = {
-        key: value if key in TEXTS or not isinstance(value, str) else yaml.load(value, _Loader)
-        for key, value in flags.items()
-    }
+    layers[""] = {key: v if key in TEXTS else _parsed(v) for key, v in flags.items()}
     flat = {key: value for layer in layers.values() for key, value in layer.items()}
     sources = {key: source for source, layer in layers.items() for key in layer}
     return _resolved(_validated(flat, sources), training=checkpoint is None)

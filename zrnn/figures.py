@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from pathlib import Path
 
 logging.getLogger("matplotlib").setLevel(logging.ERROR)  # no message about a missing cache folder
@@ -53,8 +54,7 @@ def save_results(folder, text: str, figures: dict, suffix: str, arrays=None, num
             with replacing(folder / f"{name}.npz") as part, open(part, "wb") as file:
                 np.savez_compressed(file, **content)
         for name, content in (numbers or {}).items():
-            line = json.dumps(content, indent=1, default=_plain) + "\n"
-            save_text(folder / f"{name}.json", line)
+            save_text(folder / f"{name}.json", json.dumps(_plain(content), indent=1) + "\n")
         save_text(folder / "made_by.yaml", text)
     print(f"saved in {folder}/")
 
@@ -66,5 +66,12 @@ def save_text(path, text: str) -> None:
 
 
 def _plain(value):
-    """Arrays and NumPy's numbers as lists and numbers of Python, anything else as text."""
-    return value.tolist() if hasattr(value, "tolist") else str(value)
+    """A value as JSON holds it: arrays as lists, None for numbers that are not finite."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, (str, int)) or value is None else str(value)

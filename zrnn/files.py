@@ -49,11 +49,17 @@ def _sync(path) -> None:
             os.close(handle)
 
 
+def _copy_mode(place, part) -> None:
+    """Give `part` the permissions of the file or folder it is to replace, if there is one."""
+    with suppress(FileNotFoundError, PermissionError):  # some file systems have no permissions
+        shutil.copymode(place, part)
+
+
 def _place(path) -> Path:
     """Where `path` lies, symbolic links followed. UserError unless a file may be put there."""
     try:
         place = Path(os.path.realpath(path))
-        wrong = place.exists() and not place.is_file()
+        wrong = os.path.lexists(place) and not place.is_file()
     except (OSError, ValueError) as error:  # too long, or no path at all
         raise UserError(f"{shown(path)}: cannot be written ({error})") from None
     if wrong or not place.name:
@@ -73,9 +79,10 @@ def replacing(path):
     with user_errors(path):
         place.parent.mkdir(parents=True, exist_ok=True)
         try:
+            if place.exists():  # a private file is private while it is written, too
+                part.touch(mode=place.stat().st_mode & 0o777)
             yield part
-            if place.exists():
-                shutil.copymode(place, part)
+            _copy_mode(place, part)
             _sync(part)
             os.replace(part, place)
             _sync(place.parent)
@@ -90,11 +97,14 @@ def replacing_folder(folder, made_by: dict):
     Only a folder that such a run made is replaced: one in which made_by.json lists every file.
     """
     place, made_by_file = Path(os.path.realpath(folder)), "made_by.json"
-    part = place.with_name(f".part-{place.name}")
+    part, old = (place.parent / f".{kind}-{place.name}" for kind in ("part", "old"))
     with user_errors(folder):
+        if old.exists() and not place.exists():  # an earlier run was killed between the two renames
+            old.rename(place)
         names = {file.name for file in place.iterdir()} if place.exists() else set()
         try:
-            known = set(json.loads((place / made_by_file).read_text())["files"])
+            known = json.loads((place / made_by_file).read_text())["files"]
+            known = {name for name in known if (place / name).is_file()}
         except (OSError, ValueError, KeyError, TypeError):
             known = set()
         if unknown := names - known - ({made_by_file} if known else set()):
@@ -106,7 +116,8 @@ def replacing_folder(folder, made_by: dict):
             raise UserError(
                 f"{shown(folder)}: cannot be replaced; allowed: a folder below this one"
             )
-        shutil.rmtree(part, ignore_errors=True)
+        for leftover in (part, old):
+            shutil.rmtree(leftover, ignore_errors=True)
         try:
             part.mkdir(parents=True)
             yield part
@@ -114,20 +125,34 @@ def replacing_folder(folder, made_by: dict):
             text = json.dumps(made_by | {"files": sizes}, indent=1)
             (part / made_by_file).write_text(text, encoding="utf-8")
             for file in part.iterdir():
+                _copy_mode(place / file.name, file)
                 _sync(file)
+            _copy_mode(place, part)
             if place.exists():
-                shutil.rmtree(place)
+                place.rename(old)
             part.rename(place)
             _sync(place.parent)
+            shutil.rmtree(old, ignore_errors=True)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+
+
+def _check_lock(place) -> Path:
+    """The lock file of a place. Raises UserError where another user has left it."""
+    lock = place.parent / f".lock-{place.name}"
+    if lock.exists() and not os.access(lock, os.W_OK):
+        raise UserError(
+            f"{shown(lock)}: is another user's; remove it if no run is writing there, or name "
+            "another place"
+        )
+    return lock
 
 
 @contextmanager
 def claimed(path):
     """Reserve `path` for this process while the block runs. UserError if another one has it."""
     place = Path(os.path.realpath(path))
-    lock = filelock.FileLock(place.with_name(f".lock-{place.name}"))
+    lock = filelock.FileLock(_check_lock(place))
     with user_errors(path):
         place.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -151,13 +176,22 @@ def _nearest_folder(place) -> Path:
 def check_file(path) -> None:
     """Raises UserError unless a file can be written at `path`, which need not exist."""
     place = _place(path)
-    with user_errors(path), tempfile.TemporaryFile(dir=_nearest_folder(place), prefix=place.name):
-        pass
+    with user_errors(path):  # with a name, because it may be too long
+        tempfile.NamedTemporaryFile(dir=_nearest_folder(place), prefix=place.name).close()
+
+
+def check_folder(folder) -> None:
+    """Raises UserError unless files can be written in a folder, which need not exist."""
+    place = Path(os.path.realpath(folder))
+    _check_lock(place)
+    with user_errors(folder):
+        tempfile.NamedTemporaryFile(dir=_nearest_folder(place / "file")).close()
 
 
 def check_space(folder, n_bytes: float, advice: str) -> None:
     """Raises UserError unless the disk of a folder, which need not exist, has n_bytes free."""
-    free = shutil.disk_usage(_nearest_folder(Path(os.path.realpath(folder)) / "file")).free
+    with user_errors(folder):
+        free = shutil.disk_usage(_nearest_folder(Path(os.path.realpath(folder)) / "file")).free
     if n_bytes > free:
         raise UserError(
             f"{folder}: needs {n_bytes / 1e9:.3g} GB, free: {free / 1e9:.3g} GB; {advice}"

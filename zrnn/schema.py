@@ -3,6 +3,7 @@
 `python -m zrnn.configuration > config.yaml` writes config.yaml from these classes.
 """
 
+import math
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Len
@@ -22,9 +23,18 @@ def _path(value):
 
 
 Path = Annotated[str, BeforeValidator(_path)]
-Seconds = Annotated[FiniteFloat, Gt(0), Le(1e6)]
+Positive = Annotated[FiniteFloat, Gt(0), Le(1e6)]
+NotNegative = Annotated[FiniteFloat, Ge(0)]
+Fraction = Annotated[FiniteFloat, Ge(0), Le(1)]
+Seconds = Positive
+Periods = Annotated[list[Seconds], Len(1, 1000)]
 Cue = Annotated[FiniteFloat, Ge(-100), Le(100)]
+Cues = Annotated[list[Cue], Len(1, 30)]
 Range = Annotated[list[Cue], Len(2, 2)]
+OrNull = BeforeValidator(_or_null)
+Count = Annotated[int, Ge(1), Le(10_000_000)]
+Runs = Annotated[int, Ge(1), Le(1000)]
+Start = Literal["half-normal", "rectified"]
 
 
 def key(default, meaning, **bounds):
@@ -51,25 +61,17 @@ class Section(BaseModel):
 class Model(Section):
     """the network"""
 
-    type: Literal["ZemlianovaRNN", "RNN"] = key(
-        "ZemlianovaRNN", "ZemlianovaRNN (E and I units, Dale's law, noise) or RNN (baseline)"
-    )
+    type: Literal["ZemlianovaRNN", "RNN"] = key("ZemlianovaRNN", "ZemlianovaRNN, or RNN (baseline)")
     input_dim: int = key(2, "inputs: clicks and context cue; always 2", ge=2, le=2)
     hidden_dim: int = key(500, "number of hidden units N", ge=2, le=20_000)
     output_dim: int = key(1, "outputs: the rhythm; always 1", ge=1, le=1)
     tau: FiniteFloat = key(0.01, "[s] membrane time constant", ge=1e-6, le=10)
     dt: FiniteFloat = key(0.001, "[s] time step", ge=1e-6, le=10)
-    sigma_rec: FiniteFloat = key(0.01, "SD of the recurrent noise (ZemlianovaRNN only)", ge=0)
-    vanilla_sigma_rec: FiniteFloat = key(0.0, "SD of the recurrent noise (RNN only)", ge=0)
-    sigma_input: FiniteFloat = key(
-        0.01, "SD of the input noise, in training only (ZemlianovaRNN only)", ge=0
-    )
-    excit_percent: FiniteFloat = key(
-        0.8, "fraction of excitatory units, 0 to 1 (ZemlianovaRNN only)", ge=0, le=1
-    )
-    w_hh_start: Literal["half-normal", "rectified"] = key(
-        "half-normal", "initial w_hh; rectified: half of the synapses are 0 and never train"
-    )
+    sigma_rec: NotNegative = key(0.01, "SD of the recurrent noise (ZemlianovaRNN only)")
+    vanilla_sigma_rec: NotNegative = key(0.0, "SD of the recurrent noise (RNN only)")
+    sigma_input: NotNegative = key(0.01, "SD of the input noise in training (ZemlianovaRNN only)")
+    excit_percent: Fraction = key(0.8, "fraction of excitatory units (ZemlianovaRNN only)")
+    w_hh_start: Start = key("half-normal", "initial w_hh; rectified: half of the synapses stay 0")
 
     @model_validator(mode="after")
     def _step(self):
@@ -83,65 +85,47 @@ class Task(Section):
 
     cue_constant: FiniteFloat = key(0.1, "[s] context cue = cue_constant / period", gt=0, le=100)
     click_width: Seconds = key(0.01, "[s] width of a click")
-    max_onset: FiniteFloat = key(
-        0.1, "[s] the trial onset T0 is uniform in 0 to max_onset", ge=0, le=100
-    )
+    max_onset: NotNegative = key(0.1, "[s] the trial onset T0 is uniform in 0 to max_onset")
 
 
 class Training(Section):
     """training of a network"""
 
-    periods: Annotated[list[Seconds], Len(1, 1000)] = key(
+    periods: Periods = key(
         [0.5, 0.333, 0.25, 0.2, 0.166, 0.143, 0.125], "[s] trained periods, 2 to 8 Hz"
     )
-    dt: Annotated[Seconds | None, BeforeValidator(_or_null)] = key(
-        None, "[s] time step of the descent; null: tau, or less so that it divides a click"
+    dt: Annotated[Seconds | None, OrNull] = key(
+        None, "[s] time step of the descent; null: tau, or less to divide a click"
     )
-    epochs: int = key(1400, "updates of the descent, each on a new batch", ge=1, le=10_000_000)
+    epochs: Count = key(1400, "updates of the descent, each on a new batch")
     batch_size: int = key(14, "trials in a batch", ge=1, le=100_000)
-    learning_rate: FiniteFloat = key(1e-3, "learning rate of Adam", gt=0, le=10)
-    final_rate: FiniteFloat = key(
-        0.06, "fraction of the learning rate at the last update (cosine decay)", ge=0, le=1
-    )
-    noise_scale: FiniteFloat = key(
-        1.0, "recurrent noise at first and at the end, in units of sigma_rec", ge=0, le=1e6
-    )
-    peak_noise_scale: FiniteFloat = key(
-        3.0, "largest recurrent noise, late in the descent, in units of sigma_rec", ge=0, le=1e6
-    )
-    noise_onset: FiniteFloat = key(
-        0.0, "fraction of the updates after which the recurrent noise rises", ge=0, lt=0.7
-    )
+    learning_rate: Positive = key(1e-3, "learning rate of Adam", le=10)
+    final_rate: Fraction = key(0.06, "its fraction at the last update (cosine decay)")
+    noise_scale: NotNegative = key(1.0, "recurrent noise at first and at the end, times sigma_rec")
+    peak_noise_scale: NotNegative = key(3.0, "largest recurrent noise, later, times sigma_rec")
+    noise_onset: Fraction = key(0.0, "fraction of the updates after which it rises", lt=0.7)
     trial_seconds: Seconds = key(2.0, "[s] length of a trial")
-    click_seconds: FiniteFloat = key(
-        1.0, "[s] duration of the clicks, from the trial onset", ge=0, le=1e6
-    )
+    click_seconds: NotNegative = key(1.0, "[s] duration of the clicks, from the trial onset")
     warm_up: int = key(100, "first updates, at half the learning rate", ge=0, le=10_000_000)
     adam_beta2: FiniteFloat = key(0.99, "Adam's decay rate of squared gradients", ge=0, lt=1)
     noise_exponent: FiniteFloat = key(
         0.75, "noise of a trial ~ period^exponent, its weight ~ noise^2", ge=-10, le=10
     )
     antithetic: bool = key(True, "recurrent noise in pairs xi, -xi within a batch")
-    precision: Literal["float32", "bfloat16"] = key(
-        "bfloat16", "matrix products of the descent; bfloat16 where that is faster"
+    precision: Literal["float32", "bfloat16"] = key("bfloat16", "of the descent's products")
+    max_grad_norm: Annotated[Positive | None, OrNull] = key(
+        1.0, "the gradient is clipped to this norm; null: no clipping"
     )
-    max_grad_norm: Annotated[FiniteFloat | None, BeforeValidator(_or_null)] = key(
-        1.0, "the gradient is clipped to this norm; null: no clipping", gt=0
-    )
-    early_stopping_loss: FiniteFloat = key(
-        0.0, "the descent ends when the mean loss is below this; 0: never", ge=0
-    )
-    early_stopping_updates: int = key(20, "updates in this mean loss", ge=1, le=10_000_000)
+    early_stopping_loss: NotNegative = key(0.0, "mean loss that ends the descent; 0: none")
+    early_stopping_updates: Count = key(20, "updates in this mean loss")
     refine: bool = key(True, "after the descent, reduce the time step to model.dt")
     calibrate: bool = key(True, "at the end, correct the mean ITIs under noise")
     seed: int = seed_key("seed of weights, batches and noise")
     start: Annotated[str | None, BeforeValidator(_or_null)] = key(
-        None, "file of a network from whose weights the training starts; null: random weights"
+        None, "network from whose weights the training starts; null: random weights"
     )
     save_path: Path = key("best_model.pth", "file of the trained network")
-    save_seconds: FiniteFloat = key(
-        30.0, "[s] between two saves of the state that --resume continues from", ge=0, le=1e9
-    )
+    save_seconds: NotNegative = key(30.0, "[s] between two saves of the state for --resume")
     log_path: Path = key("training_log.csv", "file of the losses and errors during training")
 
 
@@ -149,18 +133,16 @@ class Drive(Section):
     """drive_model_and_save_outputs.py"""
 
     folder: Path = key("model_outputs", "folder of outputs, taps, hidden states and pictures")
-    discard_seconds: FiniteFloat = key(
-        2.0, "[s] start of the run, with clicks; not saved", ge=0, le=1e6
-    )
+    discard_seconds: NotNegative = key(2.0, "[s] start of the run, with clicks; not saved")
     keep_seconds: Seconds = key(50.0, "[s] rest of the run, with the cue alone; saved")
     clicks: bool = key(True, "false: no clicks, the cue alone")
-    onset: FiniteFloat = key(0.05, "[s] onset T0 of clicks and cue", ge=0, le=1e6)
+    onset: NotNegative = key(0.05, "[s] onset T0 of clicks and cue")
     periods: Annotated[list[Seconds], Len(0, 1000)] = key(
         [], "[s] untrained periods of your own, beside those drawn at random"
     )
     extra_periods: int = key(100, "number of untrained periods drawn at random", ge=0, le=500)
     hidden_states: Literal["trained", "all", "none"] = key(
-        "trained", "periods whose hidden states are saved, 100 MB each: trained, all or none"
+        "trained", "periods with saved hidden states (100 MB each): trained, all or none"
     )
     sound: bool = key(False, "true: also beat_{p}.wav, in which clicks and taps can be heard")
     seed: int = seed_key("seed of the extra periods and of the recurrent noise")
@@ -174,23 +156,17 @@ class Drive(Section):
 
 
 class Check(Section):
-    """evaluation at the end of train.py; run lengths and onset are those of drive"""
+    """evaluation at the end of train.py; run lengths and onset: see drive"""
 
     enable: bool = key(True, "false: no evaluation")
-    noise_runs: int = key(
-        10, "runs at each trained period, with clicks; and as many without", ge=1, le=1000
-    )
-    untrained_periods: int = key(
-        40, "number of untrained periods within the trained range, log-spaced", ge=0, le=1000
-    )
-    untrained_runs: int = key(4, "runs at each untrained period", ge=1, le=1000)
+    noise_runs: Runs = key(10, "runs at each trained period with clicks, and as many without")
+    untrained_periods: int = key(40, "number of untrained periods, log-spaced", ge=0, le=1000)
+    untrained_runs: Runs = key(4, "runs at each untrained period")
     max_error: FiniteFloat = key(
-        0.003, "largest error of the mean ITI at trained periods, fraction of the period", gt=0
+        0.003, "largest error of the mean ITI at trained periods, as a fraction", gt=0
     )
-    max_untrained_error: FiniteFloat = key(
-        0.005, "largest error of the mean ITI at untrained periods", gt=0
-    )
-    max_cv: FiniteFloat = key(0.019, "largest CV of the ITIs at trained periods", gt=0)
+    max_untrained_error: Positive = key(0.005, "the same at untrained periods")
+    max_cv: Positive = key(0.019, "largest CV of the ITIs at trained periods")
     seed: int = seed_key("seed of the recurrent noise")
 
 
@@ -209,21 +185,17 @@ class Fig3(Section):
     time_cues: Annotated[list[Cue], Len(3, 3)] = key(
         [-1.0, 0.5, 1.8], "cues of the activity against time"
     )
-    cycle_cues: Annotated[list[Cue], Len(1, 20)] = key(
-        [0.197, 0.3, 0.5, 0.8, 1.2], "cues of the limit cycles in the x-z plane"
-    )
+    cycle_cues: Cues = key([0.197, 0.3, 0.5, 0.8, 1.2], "cues of the limit cycles in the x-z plane")
 
 
 class Fig5(Section):
     """plot_fig5.py: flow of the network in a plane"""
 
     folder: Path = key("fig5_plotting", "folder of figure 5")
-    cues: Annotated[list[Cue], Len(1, 30)] = key(
-        [-0.5, -0.2, 0.1, 1.0, 1.5, 2.0], "cues of figure 5a"
-    )
+    cues: Cues = key([-0.5, -0.2, 0.1, 1.0, 1.5, 2.0], "cues of figure 5a")
     times: Annotated[list[Seconds], Len(1, 30)] = key([0.04, 0.09, 0.18], "[s] times of figure 5b")
-    grid: int = key(128, "grid points along each side of the field", ge=2, le=512)
-    span: FiniteFloat = key(5.0, "half width of the field, in the PCs", gt=0, le=1e6)
+    grid: int = key(64, "grid points along each side; the original code has 128", ge=2, le=512)
+    span: Positive = key(5.0, "half width of the field, in the PCs")
     field_seconds: Seconds = key(0.5, "[s] time of the fields in figure 5a")
     seed: int = seed_key("seed of the initial condition")
 
@@ -251,10 +223,8 @@ class Groups(Section):
     """plot_groups.py: groups of units, and lesions"""
 
     folder: Path = key("groups_plotting", "folder of pictures and numbers of groups and lesions")
-    lesion_seconds: Seconds = key(
-        6.0, "[s] evaluated of each run with a lesion, after 2 s of clicks", ge=1
-    )
-    draws: int = key(3, "runs of each lesion, with other random units and noise", ge=1, le=1000)
+    lesion_seconds: Seconds = key(6.0, "[s] evaluated of a run with a lesion, after 2 s", ge=1)
+    draws: Runs = key(3, "runs of each lesion, with other random units and noise")
     seed: int = seed_key("seed of the random units and of the recurrent noise")
 
 
@@ -262,10 +232,8 @@ class Synchronization(Section):
     """plot_synchronization.py: the network with a metronome"""
 
     folder: Path = key("synchronization_plotting", "folder of the pictures and numbers")
-    noise_runs: int = key(8, "runs of each condition, with different noise", ge=1, le=1000)
-    gain: FiniteFloat = key(
-        0.5, "period correction of the adaptive cue, fraction of the asynchrony", ge=0, le=1
-    )
+    noise_runs: Runs = key(8, "runs of each condition, with different noise")
+    gain: Fraction = key(0.5, "period correction of the adaptive cue, by asynchrony")
     seed: int = seed_key("seed of the recurrent noise")
 
 
@@ -301,10 +269,11 @@ class Config(Section):
         wrong = []
         if model.dt > task.click_width:
             wrong.append(f"model.dt is {model.dt:g} s: at most task.click_width")
-        if min(periods) < 2 * task.click_width:
-            wrong.append(f"training.periods has {min(periods):g} s: at least 2 task.click_width")
-        if len(set(periods)) < len(periods):
-            wrong.append("training.periods: each period once")
+        for name, some in (("training", periods), ("drive", self.drive.periods)):
+            if min(some, default=math.inf) < 2 * task.click_width:
+                wrong.append(f"{name}.periods has {min(some):g} s: at least 2 task.click_width")
+            if len(set(some)) < len(some):
+                wrong.append(f"{name}.periods: each period once")
         if self.drive.keep_seconds < 2 * max(periods):
             wrong.append(
                 f"drive.keep_seconds is {self.drive.keep_seconds:g} s: at least twice the longest "
@@ -315,8 +284,9 @@ class Config(Section):
             if low >= high:
                 wrong.append(f"{name}.cues is [{low:g}, {high:g}]: the lower one first")
         lengths = {f"{s}.{k}": self[s][k] for s, k in map(lambda k: k.split("."), KEYS)}
+        lengths["fig5.times"] = max(self.fig5.times)
         for name, seconds in lengths.items():
-            is_run = name.endswith("_seconds") and name != "training.save_seconds"
+            is_run = name.endswith(("_seconds", "times")) and name != "training.save_seconds"
             if is_run and (seconds / model.dt > MAX_STEPS or 0 < seconds < model.dt):
                 wrong.append(f"{name} is {seconds:g} s: 1 to {MAX_STEPS} steps of model.dt")
         if wrong:

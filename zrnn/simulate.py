@@ -13,6 +13,7 @@ from torch import Tensor
 
 from zrnn import task as tasks
 from zrnn import threads
+from zrnn.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,11 @@ def driving_inputs(periods, seconds, dt, task, click_seconds=0.0, onset=0.05) ->
     """Inputs (B, T, 2) of trials at `periods` (B,) [s]: the cue from the onset [s] on, and clicks.
 
     click_seconds, a number or (B,) [s]: until when, from the start of the trial, clicks are given;
-    task: the config's section.
+    task: the config's section. Raises UserError for times that cannot be.
     """
     periods = torch.as_tensor(periods, dtype=torch.float64)
+    if not 0 <= onset <= seconds:
+        raise UserError(f"onset is {onset:g} s; allowed: 0 to {seconds:g} s, the end of the run")
     given = (torch.as_tensor(click_seconds, dtype=torch.float64) - onset).clamp_min(0)
     onsets = torch.full((len(periods),), float(onset))
     return tasks.make_trials(periods, onsets, seconds, given, dt, task)[0]
@@ -38,7 +41,7 @@ def driving_inputs(periods, seconds, dt, task, click_seconds=0.0, onset=0.05) ->
 
 def constant_cues(cues, n_steps: int) -> Tensor:
     """Inputs (B, T, 2), float64, that hold the cues (B,) from the first step on, no clicks."""
-    cues = torch.as_tensor(np.asarray(cues, dtype=float))
+    cues = torch.as_tensor(np.atleast_1d(np.asarray(cues, dtype=float)))
     return torch.stack([torch.zeros_like(cues), cues], 1)[:, None].expand(-1, n_steps, -1)
 
 
@@ -57,8 +60,9 @@ def stream(model, inputs, noise=None, state=None) -> Iterator[tuple[Tensor, Tens
     x (B, N) before the first step, 0 if None. The tensors of one iteration are overwritten in the
     next one.
     """
-    w_hh = model.effective_w_hh()
-    state = model.initial_state(len(inputs)) if state is None else state.to(model.w_hh)
+    inputs, w_hh = model.as_inputs(inputs), model.effective_w_hh()
+    state = model.initial_state(len(inputs)) if state is None else state
+    state = torch.as_tensor(state).to(model.w_hh)
     noise = model.noise(as_generator(noise, state.device))
     size = min(200, max(20, 20_000 // len(inputs)))
     buffer = state.new_empty(size + 1, *state.shape)
@@ -85,7 +89,8 @@ def run(
 
     noise, state: as in `stream`; on_steps(n) is called after every n steps.
     """
-    outputs, states, t = [], [], 0
+    outputs, states, t = [torch.empty(0, len(inputs))], [], 0  # a run may have no steps
+    end = model.initial_state(len(inputs)) if state is None else state
     for z, x in stream(model, inputs, noise, state):
         skip = min(max(discard - t, 0), len(z))
         outputs.append(z[skip:].cpu())

@@ -54,6 +54,8 @@ def find_taps(output: np.ndarray, dt: float) -> np.ndarray:
     +1/6; if a clock places whole pulses, both stay as they are.
     """
     output = np.asarray(output, dtype=float) - HALF_HEIGHT
+    if output.ndim != 1:
+        raise ValueError(f"the output is {output.shape}; allowed: (T,), one trial")
     side = (output > HYSTERESIS) * 1 - (output < -HYSTERESIS)  # 1 high, -1 low, 0 between
     marks = np.flatnonzero(side)
     turns = np.flatnonzero(np.diff(side[marks]))  # neighbouring marks on two sides

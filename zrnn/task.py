@@ -15,9 +15,16 @@ import math
 import torch
 from torch import Tensor
 
+from zrnn.errors import UserError
+
 
 def context_cue(period, cue_constant: float):
-    """The cue that stands for a period [s] (a number or a tensor): cue_constant [s] / period."""
+    """The cue that stands for a period [s]: cue_constant [s] / period, as a number or an array.
+
+    Raises UserError for periods that are not above 0.
+    """
+    if not (torch.as_tensor(period) > 0).all():  # true for NaN as well
+        raise UserError(f"period is {period} s; allowed: above 0")
     return cue_constant / period
 
 

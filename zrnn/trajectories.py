@@ -1,19 +1,12 @@
 """Measures of a run: normalised rates, firing order, mean cycle, principal components.
 
-Arrays in, arrays out. Shapes: T time steps, N units, P phases of a cycle, K taps, G grid points.
+Arrays in, arrays out. Shapes: T time steps, N units, P phases of a cycle, K taps.
 """
 
-from collections.abc import Callable
-
 import numpy as np
-import torch
 from sklearn.decomposition import PCA
 
 TAP_PHASE = 0.2  # [cycles] a tap unit has the peak of its current within this of the tap
-SETTLED = (
-    1e-5  # a copy whose currents all move by less in a step has come to rest; in figure 5 that
-)
-# changes arrows and speeds by 1.5e-4 at most, of 0.8 to 1.9, and saves a quarter of the time
 
 
 def normalise_rates(states):
@@ -85,53 +78,3 @@ def peak_phases(states, taps):
 def tap_units(phases, tap_phase=TAP_PHASE):
     """Which units peak within tap_phase [cycles] before or after the tap: phases (N,) -> (N,)."""
     return np.minimum(phases, 1 - phases) < tap_phase
-
-
-def plane_grid(centre: np.ndarray, span: float, n_points: int) -> np.ndarray:
-    """Points of a square grid, `span` to each side of centre (2,) -> (n_points**2, 2).
-
-    Point i * n_points + j is the j-th along the first axis and the i-th along the second.
-    """
-    line = np.linspace(-span, span, n_points)
-    first, second = np.meshgrid(centre[0] + line, centre[1] + line)
-    return np.stack([first.ravel(), second.ravel()], axis=1)
-
-
-@torch.no_grad()
-def vector_field(
-    step: Callable, start: torch.Tensor, grid, mean, axes, when: list[int], chunk: int = 1024
-) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """The flow of a network in a plane, at several times: {n_steps: (arrows (G, 2), speed (G,))}.
-
-    Every grid point is one copy of the network. It starts at `start` (N,) with its components in
-    the plane moved to the grid point. After each step its change is noted and those components
-    are put back to the grid point, while the other N - 2 evolve. The arrows are the change of the
-    two components in a step, the speed is the norm of the whole change.
-
-    step: states (G, N) -> states (G, N), noise-free; grid (G, 2); mean (N,) and axes (2, N) of
-    `fit_plane`; when: the numbers of steps at which the field is wanted.
-    A copy that has SETTLED is not stepped on: its change stays what it is. So many copies are
-    stepped together as stay in the cache, `chunk`.
-    """
-    mean, axes = (torch.as_tensor(a).to(start) for a in (mean, axes))
-    grid = torch.as_tensor(grid).to(start)
-    home = start - (start - mean) @ axes.T @ axes  # the start without its part in the plane, (N,)
-    field = {n: (start.new_empty(len(grid), 2), start.new_empty(len(grid))) for n in when}
-    for rows in torch.arange(len(grid)).split(chunk):
-        states = home + grid[rows] @ axes
-        for n in range(1, max(when) + 1):
-            change = step(states) - states
-            arrows = change @ axes.T
-            if n in field:
-                field[n][0][rows], field[n][1][rows] = arrows, change.norm(dim=1)
-            change -= arrows @ axes
-            states += change
-            if n % 50 == 0:
-                moving = change.abs().amax(dim=1) >= SETTLED
-                speed = torch.hypot(arrows.norm(dim=1), change.norm(dim=1))
-                for later in (m for m in when if m > n):
-                    field[later][0][rows], field[later][1][rows] = arrows, speed
-                rows, states = rows[moving.cpu()], states[moving]
-                if len(rows) == 0:
-                    break
-    return {n: (arrows.cpu().numpy(), speed.cpu().numpy()) for n, (arrows, speed) in field.items()}

@@ -1,8 +1,9 @@
-"""The flow of a network in a plane of its states, without noise: what figure 5 draws.
+"""The flow of a noise-free network in a plane of its state space: what figure 5 draws.
 
-Shapes: T time steps, N units, G points along a side of the grid.
+Shapes: T time steps, N units, G points along a side of the grid, E equilibria.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,36 +12,44 @@ from numpy import ndarray as Array
 from torch import Tensor
 
 from zrnn import simulate, trajectories
-from zrnn.dynamics import trained_network as dynamics
+from zrnn.dynamics import trained_network
 from zrnn.dynamics.equilibria import equilibria_at
 from zrnn.errors import UserError
 from zrnn.taps import find_taps
 
-PLANE_CUES = np.linspace(-1.0, 0.2, 100)  # of the runs that span the plane, as the predecessor's
+PLANE_CUES = np.linspace(-1.0, 0.2, 100)  # of the runs that span the plane, as in the original code
 PLANE_SECONDS = 0.5  # length of those runs
-TAP_SECONDS = 4.0  # of the run that tells them, half of it the way onto the cycle
+TAP_SECONDS = 4.0  # run that defines the tap units; its first half, the transient, is not used
+# [change of a current in one step] A copy in which no current changes more has settled and is not
+# stepped on. This changes arrows and speeds of 0.8 to 1.9 by 1.5e-4 at most.
+SETTLED = 1e-5
+SETTLED_EVERY = 50  # steps between two tests
+CHUNK = {
+    "cpu": 1024,
+    "cuda": 65_536,
+}  # copies stepped together: on a CPU as many as its cache holds
 
 
 @dataclass(frozen=True)
 class Plane:
-    """mean (N,) and axes (2, N); explained (2,): their share of the variance."""
+    """A plane through mean (N,) along axes (2, N); explained (2,): fractions of the variance."""
 
     mean: Array
     axes: Array
     explained: Array
 
-    def of(self, states: Array) -> Array:
+    def project(self, states: Array) -> Array:
         """Coordinates (..., 2) of states (..., N)."""
         return trajectories.project(states, self.mean, self.axes)
 
 
 @dataclass(frozen=True)
 class Field:
-    """The flow at a cue after some seconds, on a square grid around a centre (2,).
+    """The flow at a cue after some seconds, on a square grid around centre (2,).
 
     arrows (G, G, 2): change of the coordinates in a step, rows along the second axis; speed (G, G):
-    norm of the whole change; path (T, 2): a trajectory so long; equilibria (E, 3): coordinates, and
-    1 where a run in steps of dt stays, else 0.
+    norm of the whole change; path (T, 2): trajectory up to this time; equilibria (E, 3): two
+    coordinates, and 1 where stable, else 0.
     """
 
     cue: float
@@ -52,24 +61,18 @@ class Field:
     equilibria: Array
 
 
-def states_of(model, cues, start: Tensor, seconds: float) -> Array:
-    """Currents (B, T, N) of runs at constant cues (B,) from start (N,)."""
-    inputs = simulate.constant_cues(cues, round(seconds / model.dt))
-    return simulate.run(model, inputs, state=start.expand(len(cues), -1), keep_states=True).states
+def initial_condition(model, cue: float, seed: int) -> tuple[Tensor, Array]:
+    """Currents (N,) ~ U(-1, 1), one value ~ U(0, 1) for all tap units; which are these (N,).
 
-
-def initial_condition(model, beat_cue: float, seed: int) -> tuple[Tensor, Array]:
-    """Every unit ~ U(-1, 1), but all tap units one value ~ U(0, 1) -> (N,); which those are (N,).
-
-    Tap units are told at beat_cue. Raises UserError where the network does not beat there.
+    Tap units are those of the beat at the cue. Raises UserError where the network has none.
     """
     rng, n_half = np.random.default_rng(seed), round(TAP_SECONDS / 2 / model.dt)
-    inputs = simulate.constant_cues([beat_cue], 2 * n_half)
+    inputs = simulate.constant_cues([cue], 2 * n_half)
     run = simulate.run(model, inputs, discard=n_half, keep_states=True)
     taps = find_taps(run.outputs[0], model.dt)
     if len(taps) < 2:
         raise UserError(
-            f"the network does not beat at cue {beat_cue:g}, the middle one of its training, and "
+            f"the network does not beat at cue {cue:g}, the middle one of its training, and "
             "so has no tap units to start from; train it for longer, or name another: --checkpoint"
         )
     is_tap = trajectories.tap_units(trajectories.peak_phases(run.states[0], taps))
@@ -78,44 +81,101 @@ def initial_condition(model, beat_cue: float, seed: int) -> tuple[Tensor, Array]
     return torch.as_tensor(start).to(model.w_hh), is_tap
 
 
+def _states(model, cues, start, seconds):
+    """Currents (B, T, N) of runs at constant cues (B,) from start (N,). Raises UserError."""
+    inputs = simulate.constant_cues(cues, round(seconds / model.dt))
+    run = simulate.run(model, inputs, state=start.expand(len(cues), -1), keep_states=True)
+    for cue, states in zip(cues, run.states, strict=True):
+        if not np.isfinite(states[-1]).all():
+            raise UserError(
+                f"the activity of the network grows without bound at cue {cue:g}, where figure 5 "
+                "needs it; change fig5.cues or fig5.seed, or name another network: --checkpoint"
+            )
+    return run.states
+
+
 def find_plane(model, start: Tensor) -> Plane:
-    """The plane of runs at PLANE_CUES from start (N,)."""
-    states = states_of(model, PLANE_CUES, start, PLANE_SECONDS)
+    """The first two principal components of runs at PLANE_CUES from start (N,)."""
+    states = _states(model, PLANE_CUES, start, PLANE_SECONDS)
     return Plane(*trajectories.fit_plane(states.reshape(-1, states.shape[-1])))
 
 
-def equilibria_in(plane: Plane, model, cues) -> dict[float, Array]:
+def find_equilibria(model, cues, plane: Plane) -> dict[float, Array]:
     """All equilibria at each of the cues, {cue: (E, 3)} as in `Field`."""
-    exact, reach = dynamics.in_double(model), [*PLANE_CUES, *cues]
-    branches, _ = dynamics.find_branches(exact, (min(reach), max(reach)))
-    flow, result = dynamics.network_flow(exact), {}
+    exact, all_cues = trained_network.in_double(model), [*PLANE_CUES, *cues]
+    flow = trained_network.network_flow(exact)
+    branches = trained_network.find_branches(exact, (min(all_cues), max(all_cues)))
+    result = {}
     for cue in cues:
-        found = equilibria_at(flow, branches, cue)
-        rows = [[*plane.of(x), dynamics.stays(flow, x, cue, model.dt)] for x in found]
+        rows = [
+            [*plane.project(x), trained_network.is_stable(flow, x, cue, model.dt)]
+            for x in equilibria_at(flow, branches, cue)
+        ]
         result[cue] = np.reshape(rows, (-1, 3)).astype(float)
     return result
 
 
-def find_fields(
-    model, start: Tensor, cue, times, plane: Plane, grid, span, equilibria, centre=None
-) -> list[Field]:
-    """The fields at a cue after `times` [s], with the trajectory from start (N,).
+def plane_grid(centre: Array, span: float, n_points: int) -> Array:
+    """Points (G^2, 2) of a square grid, `span` to each side of centre (2,); first axis fastest."""
+    line = np.linspace(-span, span, n_points)
+    first, second = np.meshgrid(centre[0] + line, centre[1] + line)
+    return np.stack([first.ravel(), second.ravel()], axis=1)
 
-    grid: points along a side; span: from the centre to a side; centre (2,): by default where the
-    trajectory ends; equilibria: as in `Field`.
+
+@torch.no_grad()
+def vector_field(
+    step: Callable, start: Tensor, grid: Array, plane: Plane, times: list[int], chunk=None
+) -> dict[int, tuple[Array, Array]]:
+    """The flow in a plane at several times: {n_steps: (arrows (P, 2), speed (P,))} at P points.
+
+    Each point of `grid` (P, 2) is one copy of the network. It starts at `start` (N,), moved within
+    the plane to its point. After each step the change is recorded, and the two components in the
+    plane are reset to the point, while the other N - 2 evolve. Arrows are the change of these two
+    components in a step, the speed is the norm of the whole change.
+
+    step: noise-free, states (P, N) -> states (P, N); times [steps].
+    """
+    mean, axes, grid = (torch.as_tensor(a).to(start) for a in (plane.mean, plane.axes, grid))
+    outside = start - (start - mean) @ axes.T @ axes  # start without its part in the plane, (N,)
+    field = {n: (start.new_empty(len(grid), 2), start.new_empty(len(grid))) for n in times}
+    points = torch.arange(len(grid), device=start.device)
+    for rows in points.split(chunk or CHUNK[start.device.type]):
+        states = outside + grid[rows] @ axes
+        for n in range(1, max(times) + 1):
+            change = step(states) - states
+            arrows = change @ axes.T
+            if n in field:
+                field[n][0][rows], field[n][1][rows] = arrows, change.norm(dim=1)
+            change -= arrows @ axes
+            states += change
+            if n % SETTLED_EVERY == 0:
+                speed = torch.hypot(arrows.norm(dim=1), change.norm(dim=1))
+                for later in (m for m in times if m > n):
+                    field[later][0][rows], field[later][1][rows] = arrows, speed
+                moving = change.abs().amax(dim=1) >= SETTLED
+                rows, states = rows[moving], states[moving]
+                if len(rows) == 0:
+                    break
+    return {n: (arrows.cpu().numpy(), speed.cpu().numpy()) for n, (arrows, speed) in field.items()}
+
+
+def find_fields(
+    model, start: Tensor, cue: float, times, plane: Plane, grid, span, equilibria, centre=None
+) -> list[Field]:
+    """The fields at a cue after each of `times` [s], with the trajectory from start (N,).
+
+    grid: points along a side; span: from the centre to a side; centre (2,): the end of the
+    trajectory if None; equilibria (E, 3): as in `Field`.
     """
     steps = [round(seconds / model.dt) for seconds in times]
-    path = plane.of(states_of(model, [cue], start, max(times))[0])
+    path = plane.project(_states(model, [cue], start, max(times))[0])
     centre = path[-1] if centre is None else centre
     step, inputs = simulate.stepper(model), torch.tensor([[0.0, cue]]).to(model.w_hh)
-    found = trajectories.vector_field(
-        lambda states: step(inputs.expand(len(states), 2), states)[1],
-        start,
-        trajectories.plane_grid(centre, span, grid),
-        plane.mean,
-        plane.axes,
-        steps,
-    )
+
+    def step_copies(states):
+        return step(inputs.expand(len(states), 2), states)[1]
+
+    found = vector_field(step_copies, start, plane_grid(centre, span, grid), plane, steps)
     fields = []
     for n, seconds in zip(steps, times, strict=True):
         arrows, speed = found[n][0].reshape(grid, grid, 2), found[n][1].reshape(grid, grid)

@@ -1,82 +1,67 @@
-"""Whether a saddle and a node lie on an invariant circle, as they do before a rhythm begins on it.
+"""Whether a saddle and a node lie on an invariant circle: the sign of a SNIC bifurcation.
 
-A saddle has one growing direction. The two ways out along it are its unstable manifold. If both
-come to rest at the same stable equilibrium, they make a closed curve that the flow keeps: an
-invariant circle, and where the two equilibria meet, a cycle goes round it (SNIC). If they end at
-two different ones, or nowhere, a saddle and a node that meet leave no cycle behind.
+The unstable manifold of a saddle with one growing direction has two sides. If both reach the same
+stable equilibrium, they form a closed invariant curve, and a limit cycle goes round it when saddle
+and node have met (saddle-node on an invariant circle). Otherwise no cycle is born where they meet.
 
-Shapes: N variables, T points of a way.
+Shapes: N variables, T time steps.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray as Array
 
-from zrnn.dynamics.equilibria import Flow, eigenvalues
+from zrnn.dynamics.equilibria import Bifurcation, Flow, eigenvalues, equilibria_at
 
-KICK = 1e-3  # how far off the saddle a way begins, as a share of the saddle's distance to the rests
-CLOSE = 1e-2  # a way has come to rest when it is so near, the same measure
-MAX_STRETCHES = 100  # a way that has not come to rest by then goes on
+BELOW = 1e-4  # distance in p from the fold to where the manifold is followed
+# Distances in the state space are fractions of that from the saddle to the nearest stable point.
+KICK = 1e-3  # distance from the saddle at which a side begins
+CLOSE = 1e-2  # distance from a stable equilibrium at which a side has reached it
+MAX_PARTS = 100  # runs in a row, after which a side has no end
 
 
-@dataclass(frozen=True)
-class Circle:
-    """The two ways out of a saddle at `cue`.
-
-    z: what is drawn of them, two (T,); ends: the equilibria they rest at, two indices or None;
-    closes: whether both rest at the same one.
-    """
+class UnstableManifold(NamedTuple):
+    """Outputs z of its two sides at a cue, two arrays (T,); whether both reach the same node."""
 
     cue: float
     z: tuple[Array, Array]
-    ends: tuple[int | None, int | None]
-
-    @property
-    def closes(self) -> bool:
-        return self.ends[0] is not None and self.ends[0] == self.ends[1]
+    closes: bool
 
 
-def ways_out(
-    flow: Flow,
-    saddle: Array,
-    rests: list[Array],
-    cue: float,
-    advance: Callable[[Array, float], tuple[Array, Array]],
-) -> Circle:
-    """Follow both ways out of a saddle (N,) at a cue to one of the stable equilibria `rests` (N,).
+def manifold_below(
+    flow: Flow, branches: list, fold: Bifurcation | None, run: Callable[[Array, float], Array]
+) -> UnstableManifold | None:
+    """The unstable manifold of the saddle that meets a node at `fold`, just below the fold.
 
-    advance(x, cue) -> (z (T,), x (N,)): a stretch of the run from x (N,).
+    run(x, cue) -> states (T, N) from x (N,) on. None without a fold, a saddle or a stable
+    equilibrium.
     """
-    values, vectors = np.linalg.eig(flow.jacobian(saddle, cue))
-    out = vectors[:, values.real.argmax()].real
-    unit = min(np.linalg.norm(rest - saddle) for rest in rests)
-    kick = KICK * unit * out / np.linalg.norm(out)
-    ways, ends = [], []
-    for x in (saddle - kick, saddle + kick):
-        way, end = [], None
-        for _ in range(MAX_STRETCHES):
-            z, x = advance(x, cue)
-            way.append(z)
-            distances = [np.linalg.norm(rest - x) for rest in rests]
-            if min(distances) < CLOSE * unit:
-                end = int(np.argmin(distances))
-                break
-        ways.append(np.concatenate(way))
-        ends.append(end)
-    return Circle(cue, tuple(ways), tuple(ends))
-
-
-def circle_below(flow, equilibria: list[Array], fold: Array, cue: float, advance) -> Circle | None:
-    """`ways_out` of the saddle nearest to a fold (N,), of all equilibria at a cue just below it.
-
-    None where there is no saddle or nothing stable.
-    """
+    if fold is None:
+        return None
+    cue = fold.p - BELOW
+    equilibria = equilibria_at(flow, branches, cue)
     n_growing = [(eigenvalues(flow.jacobian(x, cue)).real > 0).sum() for x in equilibria]
     saddles = [x for x, n in zip(equilibria, n_growing, strict=True) if n == 1]
-    rests = [x for x, n in zip(equilibria, n_growing, strict=True) if n == 0]
-    if not saddles or not rests:
+    stable = [x for x, n in zip(equilibria, n_growing, strict=True) if n == 0]
+    if not saddles or not stable:
         return None
-    saddle = min(saddles, key=lambda x: np.linalg.norm(x - fold))
-    return ways_out(flow, saddle, rests, cue, advance)
+    saddle = min(saddles, key=lambda x: np.linalg.norm(x - fold.x))
+    unit = min(np.linalg.norm(x - saddle) for x in stable)
+    values, vectors = np.linalg.eig(flow.jacobian(saddle, cue))
+    growing = vectors[:, values.real.argmax()].real
+    kick = KICK * unit * growing / np.linalg.norm(growing)
+    sides, ends = [], []
+    for x in (saddle - kick, saddle + kick):
+        parts, end = [], None
+        while end is None and len(parts) < MAX_PARTS:
+            states = run(x, cue)
+            parts.append(flow.output(states))
+            x = states[-1]
+            distances = [np.linalg.norm(point - x) for point in stable]
+            end = int(np.argmin(distances)) if min(distances) < CLOSE * unit else None
+        sides.append(np.concatenate(parts))
+        ends.append(end)
+    closes = ends[0] is not None and ends[0] == ends[1]
+    return UnstableManifold(cue, tuple(sides), closes)

@@ -1,26 +1,19 @@
-"""The reduced model: tap-E, tap-I and inter-tap-I, three variables that keep a beat.
+"""The reduced model of the paper: three variables that keep a beat.
 
-    tau_i ds_i/dt = -s_i + sum_j W_ij F_j(s_j) + W_in_i I_cc + I_b_i
+    tau_i ds_i/dt = -s_i + sum_j W_ij F_j(s_j) + W_in_i cue + I_b_i
     F_j(s) = c_j log(1 + exp(a_j s - b_j))
 
-I_cc is the context cue. All constants are the paper's (Zemlianova, Bose & Rinzel, 2024).
-Order of the variables: x tap-E, y tap-I, z inter-tap-I.
+All constants are those of Zemlianova, Bose & Rinzel (2024). The variables s are x tap-E, y tap-I
+and z inter-tap-I, in this order. Time is in seconds.
 """
 
 import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.special import expit
 
-from zrnn.dynamics.diagram import Cycle, Diagram, curve_of, find_end
-from zrnn.dynamics.equilibria import (
-    Flow,
-    bifurcations,
-    equilibria_at,
-    holds,
-    newton,
-    whole_branch,
-)
-from zrnn.dynamics.invariant_circle import circle_below
+from zrnn.dynamics.diagram import Diagram, StableCycle, equilibrium_curves, find_end
+from zrnn.dynamics.equilibria import Flow, find_branches
+from zrnn.dynamics.invariant_circle import manifold_below
 
 W = np.array([[8.949, -7.4, -2.952], [9.123, -7.386, -3.072], [8.935, -4.0, -1.0]])  # [post, pre]
 W_IN = np.array([0.048, 0.055, 0.068])
@@ -29,27 +22,27 @@ TAU = np.array([0.01, 0.01, 0.05])  # [s]
 A = np.array([150.134, 62.873, 87.0])
 B = np.array([-0.476, 0.481, -0.781])
 C = np.array([0.007, 0.016, 0.012])
-SCALE = 0.1  # a change of the activities by this counts like a change of the cue by 1
-SETTLE_SECONDS = 3.0  # long enough to come to rest
-MAX_SECONDS = 100.0  # a few cycles take no longer, even next to the onset
+
+START = np.array([0.075, 0.075, -0.01])  # of runs
+SETTLE_SECONDS = 3.0  # from START to an equilibrium
+# Equilibria
+CUES = (-2.0, 2.0)  # range of the continuation
+SCALE = 0.1  # change of s that counts as much as a change of the cue by 1
+MAX_STEP = 0.02  # along a branch, in units of the cue
+# Limit cycles
+MAX_SECONDS = 100.0  # longest run for RETURNS of the cycle
+RETURNS = 5  # to the Poincare section in one run
+MAX_RUNS = 40  # for one cycle
+PRECISION = 1e-5  # difference of two returns in a row, as a fraction of the cycle's size
 FINER = 10  # points of a cycle for each step of the solver
-START = np.array([0.075, 0.075, -0.01])
-CUES = (-2.0, 2.0)  # range of the equilibria
-STEP = 0.02  # longest step along a branch, in units of the cue
-N_CYCLES = 40  # cues between the onset and the Hopf point at which the cycle is found
-ONSET_DISTANCES = np.geomspace(1e-6, 0.1, 26)  # cues above the onset: how the period grows there
-BEYOND = (0.001, 0.01, 0.1)  # a cycle is looked for so far below the onset and above the Hopf point
-BELOW = 1e-4  # so far below the onset the ways out of the saddle are followed
-
-
-def rates(s):
-    """F(s), (..., 3), without overflow."""
-    return C * np.logaddexp(0, A * s - B)
+N_CYCLES = 40  # cues between the onset and the Hopf point
+ONSET_DISTANCES = np.geomspace(1e-6, 0.1, 26)  # cues above the fold at which the cycle begins
+BEYOND = (0.001, 0.01, 0.1)  # cues below the fold and above the Hopf point, without a cycle
 
 
 def velocity(s, cue):
     """ds/dt [1/s] (3,) of s (3,) at a cue."""
-    return (-s + W @ rates(s) + W_IN * cue + I_B) / TAU
+    return (-s + W @ (C * np.logaddexp(0, A * s - B)) + W_IN * cue + I_B) / TAU
 
 
 def jacobian(s, cue):
@@ -57,102 +50,75 @@ def jacobian(s, cue):
     return (W * (C * A * expit(A * s - B)) - np.eye(3)) / TAU[:, None]
 
 
-FLOW = Flow(velocity, jacobian, lambda s, cue: W_IN / TAU)
+FLOW = Flow(velocity, jacobian, lambda s, cue: W_IN / TAU, output=lambda s: s[..., 2])
 
 
-def simulate(cue, seconds, start=START, **options):
-    """SciPy's solution of the model at a cue, for so many seconds from start (3,)."""
+def integrate(cue, seconds, start=START, **options):
+    """SciPy's solution of the model at a cue from start (3,)."""
     options = {"method": "DOP853", "rtol": 1e-9, "atol": 1e-11, **options}
     return solve_ivp(lambda t, s: velocity(s, cue), (0, seconds), start, **options)
 
 
-def limit_cycle(cue, section, start=START, tolerance=1e-5, returns=5, rounds=40):
-    """The cycle that start (3,) runs onto: period [s] and states (T, 3) once round; None if none.
+def find_orbit(cue, section, start=START):
+    """The limit cycle reached from start (3,): period [s], states (T, 3) once round; or None.
 
-    A cycle begins where x rises through `section`, a value between its lowest and its highest. It
-    is there when two such points in a row differ by less than `tolerance` of the cycle's size; the
-    search is given up after `rounds` times so many `returns`, or where x returns no more.
+    The Poincare section is x = section, crossed upwards.
     """
 
-    def rises(t, s):
+    def crossing(t, s):
         return s[0] - section
 
-    rises.direction, rises.terminal = 1, returns
+    crossing.direction, crossing.terminal = 1, RETURNS
     state = np.asarray(start, dtype=float)
-    for _ in range(rounds):
-        run = simulate(cue, MAX_SECONDS, state, events=rises)
+    for _ in range(MAX_RUNS):
+        run = integrate(cue, MAX_SECONDS, state, events=crossing)
         times, states = run.t_events[0], run.y_events[0]
-        if len(times) < returns:
+        if len(times) < RETURNS:
             return None
         state, size = states[-1], np.ptp(run.y[:, run.t >= times[-2]], axis=1).max()
-        if np.abs(states[-1] - states[-2]).max() < tolerance * size:
+        if np.abs(states[-1] - states[-2]).max() < PRECISION * size:
             period = times[-1] - times[-2]
-            once = simulate(cue, period, state, dense_output=True)
-            steps = np.arange(len(once.t))  # they are short where the cycle is fast
+            once = integrate(cue, period, state, dense_output=True)
+            steps = np.arange(len(once.t))  # the solver's steps are short where the cycle is fast
             finer = np.linspace(0, steps[-1], FINER * steps[-1] + 1)
             return period, once.sol(np.interp(finer, steps, once.t)).T
     return None
 
 
-def advance(s, cue):
-    """One second of a run from s (3,) at a cue: z (T,) on the way, state (3,) at its end."""
-    once = simulate(cue, 1.0, s)
-    return once.y[2], once.y[:, -1]
+def solve(orbit_cues) -> tuple[Diagram, dict[float, tuple[float, np.ndarray]]]:
+    """The `Diagram` of the model, and the orbits {cue: (period [s], states (T, 3))} at some cues.
 
-
-def find_equilibria():
-    """Branches from where START runs to at both ends of CUES, and their bifurcations, a list each.
-
-    Raises ValueError unless there is one fold (the onset) and one Hopf point.
+    Raises ValueError unless there is one fold (the onset of the cycle) and one Hopf point.
     """
-    branches = []
-    for cue in CUES:
-        x = newton(FLOW, simulate(cue, SETTLE_SECONDS).y[:, -1], cue)
-        if not holds(FLOW, branches, x, cue):
-            branches.append(whole_branch(FLOW, x, cue, CUES, STEP, SCALE))
-    return branches, [bifurcations(FLOW, branch) for branch in branches]
-
-
-def solve(cycle_cues) -> tuple[Diagram, dict[float, tuple[float, np.ndarray]]]:
-    """The `Diagram` of the model, z its third variable; {cue: (period [s], states (T, 3))}."""
-    branches, found = find_equilibria()
-    points = [(q, float(q.x[2])) for own in found for q in own]
-    (onset,) = [q for q, _ in points if q.kind == "fold"]
-    (hopf,) = [q for q, _ in points if q.kind == "Hopf"]
+    starts = [(integrate(cue, SETTLE_SECONDS).y[:, -1], cue) for cue in CUES]
+    branches = find_branches(FLOW, starts, CUES, MAX_STEP, SCALE)
+    curves, bifurcations = equilibrium_curves(FLOW, branches)
+    (fold,) = [b for b in bifurcations if b.kind == "fold"]
+    (hopf,) = [b for b in bifurcations if b.kind == "Hopf"]
     (inner,) = [b for b in branches if np.ptp(b.p) == np.ptp(CUES)]  # inside the cycle
     inner_x = np.unique(np.column_stack([inner.p, inner.x[:, 0]]), axis=0).T
 
-    def cycle(cue, start):
-        return limit_cycle(cue, np.interp(cue, *inner_x), start)
-
-    def cycles(cues):
-        """Cycles at cues, each looked for from the one before."""
-        start, found = START, {}
+    def orbits(cues, start=START):  # each from the one before
+        result = {}
         for cue in cues:
-            result = cycle(cue, start)
-            if result is not None:
-                found[cue], start = result, result[1][-1]
-        return found
+            orbit = find_orbit(cue, np.interp(cue, *inner_x), start)
+            if orbit is not None:
+                result[cue], start = orbit, orbit[1][-1]
+        return result
 
-    near = cycles(onset.p + ONSET_DISTANCES)
-    dense = np.linspace(1, 0, N_CYCLES, endpoint=False)[::-1] ** 2  # towards the Hopf point
-    far = cycles((hopf.p - (hopf.p - onset.p - ONSET_DISTANCES[-1]) * dense)[::-1])
-    beyond = [(onset.p - d, near[min(near)]) for d in BEYOND]
+    near = orbits(fold.p + ONSET_DISTANCES)
+    dense = np.linspace(1, 0, N_CYCLES, endpoint=False)[::-1] ** 2  # dense close to the Hopf point
+    far = orbits((hopf.p - (hopf.p - fold.p - ONSET_DISTANCES[-1]) * dense)[::-1])
+    beyond = [(fold.p - d, near[min(near)]) for d in BEYOND]
     beyond += [(hopf.p + d, far[max(far)]) for d in BEYOND]
-    silent = [cue for cue, (_, path) in beyond if cycle(cue, path[-1]) is None]
-    seen = [
-        Cycle(cue, path[:, 2].min(), path[:, 2].max(), period)
-        for cue, (period, path) in sorted({**near, **far}.items())
+    cues_without = [cue for cue, (_, path) in beyond if not orbits([cue], path[-1])]
+    cycles = [
+        StableCycle(cue, path[:, 2].min(), path[:, 2].max(), period)
+        for cue, (period, path) in sorted((near | far).items())
     ]
-    seen.append(Cycle(hopf.p, hopf.x[2], hopf.x[2], 1 / hopf.frequency))
-    curves = [curve_of(b, lambda x: x[:, 2], q) for b, q in zip(branches, found, strict=True)]
-    below = onset.p - BELOW
-    return Diagram(
-        curves,
-        points,
-        seen,
-        silent,
-        np.array([[cue - onset.p, period] for cue, (period, _) in near.items()]),
-        circle_below(FLOW, equilibria_at(FLOW, curves, below), onset.x, below, advance),
-        [find_end(0.0, seen, silent, points)],
-    ), cycles(cycle_cues)
+    cycles.append(StableCycle(hopf.p, hopf.x[2], hopf.x[2], 1 / hopf.frequency))
+    onset = np.array([[cue - fold.p, period] for cue, (period, _) in near.items()])
+    manifold = manifold_below(FLOW, curves, fold, lambda s, cue: integrate(cue, 1.0, s).y.T)
+    ends = [find_end(0.0, cycles, cues_without, bifurcations)]
+    diagram = Diagram(curves, bifurcations, cycles, cues_without, fold, onset, manifold, ends)
+    return diagram, orbits(orbit_cues)

@@ -1,117 +1,97 @@
-"""A network whose cue listens: the loop closed from its taps, over the clicks, to its cue.
+"""A network with an adaptive cue: its period is corrected after each tap, by the asynchrony.
 
-Times in [s] from the start of a run; B trials side by side.
+Times in [s] from the start of a run; B trials run side by side.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from zrnn import simulate
-from zrnn import task as tasks
-from zrnn.synchronization import protocols
-from zrnn.synchronization.statistics import adapted_period
+from zrnn.synchronization.protocols import FIRST_CLICK, LEAD_SECONDS, click_trains
 from zrnn.taps import HALF_HEIGHT, HYSTERESIS, find_taps
+from zrnn.task import context_cue
 
-N_CLICKS = 24  # of the tempo to be learnt
-SILENCE = 2.0  # [s] after the last of them
-BLOCK = 0.01  # [s] the cue changes so soon, at the latest, after a tap is over
-WINDOW = 1.5  # [s] of output in which the last tap is looked for
-PATIENCE = 1.5  # periods of the cue without a click: the clicks have stopped
+N_CLICKS = 24  # to adapt to
+CONTINUATION_SECONDS = 2.0  # [s] after the last click
+BLOCK = 0.01  # [s] at most, between the end of a tap and the change of the cue
+WINDOW = 1.5  # [s] of output that is searched for the last tap
+MAX_PAUSE = 1.5  # [periods of the cue] without a click: the clicks have stopped
 
 
-@dataclass(frozen=True)
-class Trials:
-    """B trials. For protocols.LEAD_SECONDS the cue stands for the periods `starts` (B,) [s] and
-    does not listen, clicks come at the periods `before` (B,) [s], where these are not 0. Then it
-    listens to N_CLICKS at the periods `clicks` (B,) [s], after which they stop, with the gains
-    (B,) of `synchronization.adapted_period`.
+def adapted_period(period, asynchrony, usual_asynchrony, gain: float):
+    """Period [s] of the cue after a tap, by period correction.
+
+    A tap later than usual_asynchrony [s], the network's mean at this tempo, means that the cue is
+    too slow. This follows the bias current of Bose, Byrne & Rinzel (2019), which learns the tempo
+    of clicks from the timing errors of its spikes. With 0 as the reference, the cue would settle at
+    a wrong tempo.
     """
-
-    starts: np.ndarray
-    before: np.ndarray
-    clicks: np.ndarray
-    gains: np.ndarray
+    return period - gain * (asynchrony - usual_asynchrony)
 
 
-@dataclass(frozen=True)
-class Listened:
-    """periods (B, N_CLICKS) [s]: what the cue stood for when each click began; end (B,) [s]: and
-    in the silence; itis (B,) [s]: mean ITI in the silence, NaN where there are no taps.
+def last_asynchrony(tap: float, clicks, now: float, period: float) -> float | None:
+    """Asynchrony [s] of the last tap, in -1/2 ... 1/2 of the `period` of the cue.
+
+    Relative to the last of the clicks (K,) [s] before `now`, or to one that is due whole periods
+    from it. None where there are no clicks, or no more.
     """
-
-    periods: np.ndarray
-    end: np.ndarray
-    itis: np.ndarray
-
-
-def heard_asynchrony(tap: float, clicks, now: float, period: float) -> float | None:
-    """Asynchrony [s] of the last tap, from the clicks (K,) [s] heard until `now`.
-
-    Against the last click, or the one that its tempo lets expect: in -1/2 ... 1/2 of the `period`
-    of the cue. None: no clicks (any more).
-    """
-    heard = clicks[clicks <= now]
-    if len(heard) == 0 or now - heard[-1] > PATIENCE * period:
+    past = clicks[clicks <= now]
+    if len(past) == 0 or now - past[-1] > MAX_PAUSE * period:
         return None
-    return (tap - heard[-1] + period / 2) % period - period / 2
+    return (tap - past[-1] + period / 2) % period - period / 2
 
 
-def click_times(trials: Trials) -> tuple[list[np.ndarray], np.ndarray]:
-    """Clicks of each trial, B arrays (K,) [s], and the N_CLICKS to be learnt, (B, N_CLICKS) [s]."""
-    silent = trials.before == 0
-    apart = np.where(silent, trials.clicks, trials.before)
-    n_before = np.ceil(protocols.LEAD_SECONDS / apart)
-    later = protocols.ONSET + (n_before * apart)[:, None]
-    later = later + trials.clicks[:, None] * np.arange(N_CLICKS)
-    first = [
-        protocols.ONSET + period * np.arange(n)
-        for period, n in zip(apart, np.where(silent, 0, n_before), strict=True)
-    ]
-    return [np.append(*pair) for pair in zip(first, later, strict=True)], later
+def click_times(lead_period: float, click_period: float) -> np.ndarray:
+    """Clicks (K,) [s] of a trial, the last N_CLICKS at click_period; no others for a lead of 0."""
+    lead = lead_period or click_period
+    n_lead = np.ceil(LEAD_SECONDS / lead)
+    first = FIRST_CLICK + lead * np.arange(n_lead if lead_period else 0)
+    return np.append(first, FIRST_CLICK + n_lead * lead + click_period * np.arange(N_CLICKS))
 
 
-def listen(model, trials: Trials, usual, task, noise) -> Listened:
-    """Trials with a cue that adapts to clicks that come, change their tempo and stop.
+def run_adaptive_cue(
+    model, start_periods, lead_periods, click_periods, gains, usual, task, noise
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """B trials with a cue that adapts to clicks; periods (B,) [s].
 
-    usual: a function of a period [s], the asynchrony [s] at which it needs no change; noise: a
-    torch.Generator or None.
+    For LEAD_SECONDS the cue is fixed at start_periods, with clicks at lead_periods, or without
+    where these are 0. Then N_CLICKS clicks come at click_periods, and the cue adapts to them with
+    `gains` (B,); then the clicks stop. usual: ascending periods (M,) [s] and the asynchronies (M,)
+    [s] at which these do not change; task: the config's section; noise: a generator or None.
+
+    Returns the cue's period [s] at each of the N_CLICKS clicks (B, N_CLICKS) and after them (B,),
+    and the mean ITI [s] after them (B,), NaN for fewer than three taps.
     """
     dt, size = model.dt, max(1, round(BLOCK / model.dt))
-    period = trials.starts.astype(float)
-    trains, later = click_times(trials)
-    n_steps = size * int(np.ceil((later.max() + SILENCE) / (size * dt)))
-    clicks = protocols.click_trains(trains, n_steps, dt, task.click_width)
-    outputs, cued = np.zeros((len(trains), n_steps)), []
-    state, last, low = None, np.zeros(len(trains)), HALF_HEIGHT - HYSTERESIS
-    for now in range(0, n_steps, size):
-        cued.append(period.copy())
-        cues = torch.as_tensor(tasks.context_cue(period, task.cue_constant)).float()
-        heard = clicks[:, now : now + size]
-        inputs = torch.stack([heard, cues[:, None].expand(-1, size)], -1)
+    period = start_periods.astype(float)
+    trains = [click_times(*pair) for pair in zip(lead_periods, click_periods, strict=True)]
+    last_clicks = np.array([times[-N_CLICKS:] for times in trains])
+    n_steps = size * int(np.ceil((last_clicks.max() + CONTINUATION_SECONDS) / (size * dt)))
+    clicks = click_trains(trains, n_steps, dt, task.click_width)
+    outputs, cue_periods = np.zeros((len(trains), n_steps)), []
+    state, last_tap, low = None, np.zeros(len(trains)), HALF_HEIGHT - HYSTERESIS
+    for start in range(0, n_steps, size):
+        end, window = start + size, max(0, start - round(WINDOW / dt))
+        cue_periods.append(period.copy())
+        cues = torch.as_tensor(context_cue(period, task.cue_constant)).float()
+        inputs = torch.stack([clicks[:, start:end], cues[:, None].expand(-1, size)], -1)
         run = simulate.run(model, inputs, noise, state)
-        outputs[:, now : now + size], state = run.outputs, run.end
-        end, past = now + size, max(0, now - round(WINDOW / dt))
-        for b in np.flatnonzero((outputs[:, now - 1] >= low) & (outputs[:, end - 1] < low)):
-            taps = (past + find_taps(outputs[b, past:end], dt)) * dt
-            if len(taps) and taps[-1] > last[b] + dt:  # not the same one again
-                last[b] = taps[-1]
-                if end * dt < later[b, 0]:
-                    continue
-                own = heard_asynchrony(last[b], trains[b], end * dt, period[b])
-                if own is not None:
-                    expected = usual(period[b])
-                    period[b] = adapted_period(period[b], own, expected, trials.gains[b])
-    at = np.floor(later / (size * dt)).astype(int)
-    silent = [
-        mean_iti(find_taps(output, dt) * dt, train[-1] + 2 * own)
-        for output, train, own in zip(outputs, trains, period, strict=True)
-    ]
-    return Listened(np.array(cued)[at, np.arange(len(trains))[:, None]], period, np.array(silent))
-
-
-def mean_iti(taps, start: float) -> float:
-    """Mean ITI [s] of taps (K,) [s] after `start`; NaN of fewer than three."""
-    later = taps[taps > start]
-    return np.diff(later).mean() if len(later) > 2 else np.nan
+        outputs[:, start:end], state = run.outputs, run.end
+        for b in np.flatnonzero((outputs[:, start - 1] >= low) & (outputs[:, end - 1] < low)):
+            taps = (window + find_taps(outputs[b, window:end], dt)) * dt
+            if len(taps) == 0 or taps[-1] <= last_tap[b] + dt:  # the same tap again
+                continue
+            last_tap[b] = taps[-1]
+            asynchrony = last_asynchrony(last_tap[b], trains[b], end * dt, period[b])
+            if end * dt >= last_clicks[b, 0] and asynchrony is not None:
+                expected = np.interp(period[b], *usual)
+                period[b] = adapted_period(period[b], asynchrony, expected, gains[b])
+    blocks = np.floor(last_clicks / (size * dt)).astype(int)
+    at_clicks = np.array(cue_periods)[blocks, np.arange(len(trains))[:, None]]
+    itis = np.full(len(trains), np.nan)
+    for b, output in enumerate(outputs):
+        taps = find_taps(output, dt) * dt
+        taps = taps[taps > trains[b][-1] + 2 * period[b]]
+        if len(taps) > 2:
+            itis[b] = np.diff(taps).mean()
+    return at_clicks, period, itis

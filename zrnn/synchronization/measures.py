@@ -1,184 +1,254 @@
-"""A metronome that goes on, shifts or stops: numbers and arrays of what was tapped.
+"""The measures of plot_synchronization.py: {name: array} of all tempos or conditions.
 
-Each function returns numbers for synchronization.json and arrays for the .npz beside a figure.
-Times are in [ms] where a key ends in _ms; `_se`: standard error, from runs with different noise.
-Shapes: B tempos, R runs.
+Arguments are in [s], results in [ms] where their names say so. _se: standard error over runs.
+Shapes: B tempos, R runs with different noise, K taps, S shifts or steps, H heights of a click,
+M ratios of periods, P phases, C conditions.
 """
 
-import numpy as np
+from collections.abc import Sequence
 
-from zrnn.synchronization import protocols
-from zrnn.synchronization import statistics as synchronization
-from zrnn.synchronization.statistics import jackknife
+import numpy as np
+import torch
+
+from zrnn.synchronization import phase_response, protocols, statistics
+from zrnn.synchronization.adaptive_cue import run_adaptive_cue
+from zrnn.synchronization.statistics import LOCKING_PATTERNS, first_within, jackknife
 from zrnn.taps import asynchronies, describe_beat
 
-SECONDS = 20.0  # of each run with clicks, and in silence
-MAX_LAG = 10
-N_BEATS = 16  # counted after any tap, in silence
-MOTOR_SD = 0.01  # [s] of the delays that are added to taps, to be found again
-SHIFTS = np.array([s * sign for s in (0.05, 0.1, 0.2, 0.3) for sign in (1, -1)])
-NOISE_SCALES = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0)
-NOISE_SECONDS = 12.0
-FEWEST_BEATS = 20  # of the slowest tempo; runs are longer where it needs more time
+SIGNS = (1, -1)  # each size of a shift, step or error is given in both directions
+RECORDED_RUNS = 2  # whose mean gives the trajectories
+MAX_LAG = 10  # [ITIs] of the autocorrelation
+MOTOR_SD = 0.01  # [s] of delays added to taps, as a test of the Wing-Kristofferson estimates
+SHIFTS = np.outer((0.05, 0.1, 0.2, 0.3), SIGNS).ravel()  # [periods] of the clicks
+DRIFT_BEATS = 16  # [taps] after any tap
+ACTIVE = 0.1  # active units: their rates vary by more than this fraction of the largest variation
+NOISE_SCALES = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0)  # factors of sigma_rec
+SMALL_HEIGHT = 0.05  # of a click, to compare with the adjoint
+HEIGHTS = np.arange(1, 9) / 4  # of clicks, for locking; in the task the height is 1
+RATIOS = np.linspace(0.5, 2, 31)  # period of the clicks by that of the cycle, for locking
+FINE_RATIOS = np.linspace(0.5, 2, 301)  # the same, for the prediction
+STEPS = np.outer((0.05, 0.1, 0.2, 0.4), SIGNS).ravel()  # [periods] of the tempo
+STEP_TOLERANCE = 0.05  # [periods] within which the tempo after a step is reached
+CUE_CONDITIONS = ("wrong cue", "clicks step")  # of the adaptive cue
+CUE_ERRORS = np.outer((0.1, 0.2, 0.4), SIGNS).ravel()  # [periods] between cue and clicks
+CUE_TOLERANCE = 0.02  # [periods] within which the cue has reached the clicks' period
+GAINS = (0.1, 0.3, 1.0)  # of the adaptive cue, compared at GAIN_ERRORS
+GAIN_ERRORS = 0.2 * np.array(SIGNS)  # [periods] between cue and clicks
 
 
-def with_errors(names, values, errors) -> dict:
-    """{name: value, name_se: error} of numbers of the same order."""
-    pairs = zip(names, np.ravel(values), np.ravel(errors), strict=True)
+def intervals(runs, phase: str) -> dict:
+    """ITIs of runs of taps in a phase of the task: mean, SD and autocorrelation (MAX_LAG,)."""
+    itis = [np.diff(run) for run in runs]
+    mean, sd = 1e3 * statistics.mean_and_sd(itis)
+    lags = statistics.autocorrelation(itis, MAX_LAG)
+    return {f"{phase}_iti_mean_ms": mean, f"{phase}_iti_sd_ms": sd, f"{phase}_iti_lags": lags}
+
+
+def synchronization(taps, maxima, clicks, period) -> dict:
+    """Asynchronies, ITIs and alpha at a metronome, of taps and maxima, both [run] -> (K,)."""
+
+    def asynchrony(runs, kind="asynchrony"):
+        series = [asynchronies(run, clicks, period) for run in runs]
+        mean, sd = 1e3 * statistics.mean_and_sd(series)
+        lag_1 = statistics.autocorrelation(series, 1)[0]
+        return {f"{kind}_mean_ms": mean, f"{kind}_sd_ms": sd, f"{kind}_lag1": lag_1}
+
+    def estimates(runs):
+        alpha = {"alpha": statistics.phase_correction(runs, clicks, period)}
+        return asynchrony(runs) | intervals(runs, "synchronization") | alpha
+
+    missing = statistics.count_missing([asynchronies(run, clicks, period) for run in taps])
+    counts = {"clicks": len(clicks) * len(taps), "clicks_without_tap": missing}
+    return jackknife(estimates, taps) | asynchrony(maxima, "asynchrony_of_maxima") | counts
+
+
+def continuation(taps, period, predicted, rng) -> dict:
+    """ITIs, clock and motor variance, and drift of taps [run] -> (K,) without clicks.
+
+    predicted: diffusion [s^2] by the phase response; rng: of motor delays that are added as a test.
+    """
+
+    def clock_and_motor(runs, prefix=""):
+        clock, motor = 1e6 * statistics.wing_kristofferson(runs)
+        return {f"{prefix}clock_variance_ms2": clock, f"{prefix}motor_variance_ms2": motor}
+
+    def estimates(runs):
+        mean, variance = statistics.drift(runs, period, DRIFT_BEATS)
+        position = {"drift_mean_ms": 1e3 * mean, "drift_variance_ms2": 1e6 * variance}
+        position["diffusion_ms2"] = 1e6 * statistics.diffusion(variance)
+        return intervals(runs, "continuation") | clock_and_motor(runs) | position
+
+    delayed = [run + MOTOR_SD * rng.standard_normal(len(run)) for run in taps]
+    delayed = jackknife(lambda runs: clock_and_motor(runs, "delays_added_"), delayed)
+    return jackknife(estimates, taps) | delayed | {"diffusion_predicted_ms2": 1e6 * predicted}
+
+
+def phase_shifts(shifted, period) -> dict:
+    """Fraction of a shift of the clicks by SHIFTS that taps correct: mean over runs, (S, clicks).
+
+    shifted (R, 1 + S, clicks): as of `run_phase_shifts`. Column 0: the tap at the first shifted
+    click, column 1: the next tap.
+    """
+    fractions = 1 + (shifted[:, 1:] - shifted[:, :1]) / (SHIFTS * period)[:, None]
+    errors = np.nanstd(fractions, axis=0, ddof=1) / np.sqrt(np.isfinite(fractions).sum(axis=0))
+    mean = np.nanmean(fractions, axis=0)
+    return {"corrected_fraction": mean, "corrected_fraction_se": errors}
+
+
+def trajectories(cycles, periods, phase: str) -> dict:
+    """Shape of mean cycles (B, P, N), rates of N units from tap to tap; empty for None."""
+    if cycles is None:
+        return {}
+    centred = cycles - cycles.mean(axis=1, keepdims=True)
+    segments = np.linalg.norm(np.roll(cycles, -1, axis=1) - cycles, axis=-1)  # (B, P)
+    variation = np.ptp(cycles, axis=1)  # (B, N)
+    first, second = np.triu_indices(len(cycles), 1)  # pairs of tempos
     return {
-        key: float(x)
-        for name, *both in pairs
-        for key, x in zip((name, f"{name}_se"), both, strict=True)
+        f"{phase}_radius": np.sqrt(np.square(centred).sum(-1).mean(-1)),
+        f"{phase}_speed": segments.sum(-1) / np.asarray(periods),
+        f"{phase}_active_units": (variation > ACTIVE * variation.max()).sum(-1),
+        f"{phase}_distance": np.linalg.norm(cycles[first] - cycles[second], axis=-1).mean(0),
     }
 
 
-def asynchrony(tapping, periods) -> tuple[dict, dict]:
-    """Asynchronies at a metronome, by midpoints of the taps and by maxima of the output."""
-    numbers, rows = {}, []
+def metronome(model, periods, task, seconds: float, n_runs: int, seed: int, diffusion) -> dict:
+    """All measures above, at each of periods (B,); diffusion (B,) [s^2]: as predicted."""
+    clicked, alone = (
+        protocols.run_metronome(model, periods, task, seconds, end, n_runs, noise, RECORDED_RUNS)
+        for end, noise in ((seconds, seed), (protocols.LEAD_SECONDS, seed + 1))
+    )
+    shifted = protocols.run_phase_shifts(model, periods, task, SHIFTS, n_runs, seed)
+    rows, rng = [], np.random.default_rng(seed)
     for b, period in enumerate(periods):
-        clicks = tapping.clicks[b]
-        runs = [asynchronies(taps, clicks, period) for taps in tapping.taps[b]]
-        maxima = [asynchronies(taps, clicks, period) for taps in tapping.maxima[b]]
-
-        def measures(runs):
-            return np.append(
-                1e3 * synchronization.mean_and_sd(runs), synchronization.autocorrelation(runs, 1)
-            )
-
-        names = "mean", "sd", "lag1"
-        by_maxima = 1e3 * synchronization.mean_and_sd(maxima)
-        numbers[period] = with_errors(names, *jackknife(measures, runs)) | {
-            "mean_of_maxima": by_maxima[0],
-            "sd_of_maxima": by_maxima[1],
-            "clicks": len(clicks) * len(runs),
-            "clicks_without_tap": int(sum(np.isnan(run).sum() for run in runs)),
-        }
-        rows.append([numbers[period][key] for key in ("mean", "sd", "lag1", "mean_of_maxima")])
-    columns = np.array(rows).T
-    names = "asynchrony_ms", "asynchrony_sd_ms", "asynchrony_lag1", "asynchrony_of_maxima_ms"
-    return numbers, dict(zip(names, columns, strict=True))
+        row = synchronization(clicked.taps[b], clicked.maxima[b], clicked.clicks[b], period)
+        row |= continuation(alone.taps[b], period, diffusion[b], rng)
+        rows.append(row | phase_shifts(shifted[:, b], period))
+    results = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    for phase, tapping in (("synchronization", clicked), ("continuation", alone)):
+        itis = [[statistics.regular_intervals(taps) for taps in runs] for runs in tapping.taps]
+        results[f"{phase}_itis_left_out"] = [statistics.count_missing(runs) for runs in itis]
+        results |= trajectories(tapping.cycles, periods, phase)
+    if clicked.cycles is not None and alone.cycles is not None:
+        distance = np.linalg.norm(clicked.cycles - alone.cycles, axis=-1).mean(1)
+        results["distance_between_phases"] = distance
+    return results | {"periods": periods, "shifts": SHIFTS}
 
 
-def intervals(heard, silent, periods) -> tuple[dict, dict]:
-    """ITIs with clicks and in silence: mean, SD, and correlations at lags 1 to MAX_LAG."""
-    numbers, lags = {}, np.empty((2, len(periods), 2, MAX_LAG))
-    for b, period in enumerate(periods):
-        numbers[period] = {}
-        for k, (name, tapping) in enumerate((("clicks", heard), ("silence", silent))):
-            itis = [np.diff(taps) for taps in tapping.taps[b]]
-            mean_sd = jackknife(lambda runs: 1e3 * synchronization.mean_and_sd(runs), itis)
-            lag, lag_se = jackknife(lambda r: synchronization.autocorrelation(r, MAX_LAG), itis)
-            lags[k, b] = lag, lag_se
-            numbers[period][name] = with_errors(("mean_ms", "sd_ms"), *mean_sd) | {
-                "lag1": lag[0],
-                "lag1_se": lag_se[0],
-                "lags": lag,
-                "lags_se": lag_se,
-                "n": sum(map(len, itis)),
-            }
-    return numbers, {"iti_lags_clicks": lags[0], "iti_lags_silence": lags[1]}
+def scaled_noise(model, periods, task, seconds: float, n_runs: int, seed: int) -> dict:
+    """The beat in the continuation, with recurrent noise multiplied by NOISE_SCALES: (scales, B).
 
-
-def clock_and_motor(silent, periods, seed: int) -> tuple[dict, dict]:
-    """Wing and Kristofferson's variances in silence, as found and with known motor delays."""
-    rng, numbers, rows = np.random.default_rng(seed), {}, []
-
-    def variances(runs):
-        found = synchronization.wing_kristofferson(runs)
-        return 1e6 * np.array([found.clock, found.motor])
-
-    for b, period in enumerate(periods):
-        taps = silent.taps[b]
-        delayed = [own + MOTOR_SD * rng.standard_normal(len(own)) for own in taps]
-        numbers[period] = {}
-        for name, series in (("network", taps), ("with_motor_delays", delayed)):
-            found, errors = jackknife(variances, [np.diff(own) for own in series])
-            sds = np.sqrt(np.maximum(found, 0))
-            numbers[period][name] = with_errors(
-                ("clock_variance_ms2", "motor_variance_ms2"), found, errors
-            ) | {"clock_sd_ms": sds[0], "motor_sd_ms": sds[1]}
-            rows.append(sds)
-        numbers[period]["motor_sd_added_ms"] = 1e3 * MOTOR_SD
-    sds = np.reshape(rows, (len(periods), 2, 2))
-    return numbers, {"clock_and_motor_sd_ms": sds[:, 0], "with_motor_delays_sd_ms": sds[:, 1]}
-
-
-def correction(heard, shifted, periods) -> tuple[dict, dict]:
-    """Alpha at a regular metronome, and after phase shifts; shifted as of `shift_clicks`."""
-    numbers, alphas = {}, np.empty((len(periods), 2))
-    shares = np.empty((len(shifted), len(periods), len(SHIFTS), shifted.shape[-1]))
-    for b, period in enumerate(periods):
-        runs = [asynchronies(taps, heard.clicks[b], period) for taps in heard.taps[b]]
-        alphas[b] = jackknife(synchronization.phase_correction, runs)
-        numbers[period] = with_errors(["regular"], *alphas[b][:, None]) | {"shifts": {}}
-        for s, shift in enumerate(SHIFTS):
-            own, undisturbed = shifted[:, b, 1 + s], shifted[:, b, 0]
-            shares[:, b, s] = synchronization.corrected_share(own, undisturbed, shift * period)
-            mean, error = over_runs(shares[:, b, s])
-            names = "same_tap", "next_tap"
-            numbers[period]["shifts"][f"{shift:+g}"] = with_errors(names, mean[:2], error[:2])
-    return numbers, {"alpha_regular": alphas, "shifts": SHIFTS, "corrected_shares": shares}
-
-
-def over_runs(values) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over the runs (R, ...) and its standard error; NaN where no run has a value."""
-    n = np.isfinite(values).sum(axis=0)
-    mean = np.nansum(values, axis=0) / np.where(n, n, np.nan)
-    squares = np.nansum((values - mean) ** 2, axis=0)
-    return mean, np.sqrt(squares / np.where(n > 1, n * (n - 1.0), np.nan))
-
-
-def drift(silent, free, periods) -> tuple[dict, dict]:
-    """Position against a metronome k beats after any tap in silence, and what noise predicts."""
-    numbers, k = {}, np.arange(1, N_BEATS + 1)
-    means, variances = np.full((2, len(periods), 2, N_BEATS), np.nan)
-    for b, period in enumerate(periods):
-        taps = silent.taps[b]
-
-        def of_runs(runs, period=period):
-            mean, variance = synchronization.drift(runs, period, N_BEATS)
-            return np.stack([1e3 * mean, 1e6 * variance])
-
-        found, errors = jackknife(of_runs, taps)
-        means[b], variances[b] = zip(found, errors, strict=True)
-        per_beat = jackknife(lambda runs: synchronization.diffusion(of_runs(runs)[1]), taps)
-        predicted = 1e6 * free.diffusion[b]
-        numbers[period] = with_errors(
-            ("mean_per_beat_ms", "diffusion_ms2"),
-            [means[b, 0, -1] / N_BEATS, per_beat[0]],
-            [means[b, 1, -1] / N_BEATS, per_beat[1]],
-        ) | {
-            "beats": N_BEATS,
-            "predicted_diffusion_ms2": predicted,
-            "measured_by_predicted": per_beat[0] / predicted,
-            "sd_per_beat_share": 1e-3 * np.sqrt(max(per_beat[0], 0)) / period,
-        }
-    arrays = {"k": k, "drift_ms": means, "variance_ms2": variances}
-    return numbers, arrays | {"predicted_diffusion_ms2": 1e6 * free.diffusion}
-
-
-def with_more_noise(model, periods, task, n_runs: int, seed: int) -> tuple[dict, dict]:
-    """The beat in silence with the recurrent noise times NOISE_SCALES."""
-    numbers, found = {}, np.empty((len(NOISE_SCALES), len(periods), 3))
-    seconds = max(NOISE_SECONDS, FEWEST_BEATS * max(periods))
+    Error of the mean ITI and CV are means over the runs with a beat.
+    """
+    error, cv, lost = np.full((3, len(NOISE_SCALES), len(periods)), np.nan)
     for k, scale in enumerate(NOISE_SCALES):
+        run = model, periods, task, seconds, protocols.LEAD_SECONDS, n_runs, seed + k
         with model.temporarily(noise_scale=scale):
-            tapping = protocols.keep_time(
-                model, periods, task, seconds, protocols.LEAD_SECONDS, n_runs, seed + k
-            )
-        numbers[f"{scale:g}"] = {}
+            tapping = protocols.run_metronome(*run)
         for b, period in enumerate(periods):
-            found[k, b] = _beat(tapping.taps[b], tapping.clicks[b][0], seconds, model.dt, period)
-            names = "error", "cv", "runs_without_beat"
-            own = dict(zip(names, found[k, b], strict=True))
-            numbers[f"{scale:g}"][period] = own
-    arrays = {"noise_scales": np.array(NOISE_SCALES), "noise_error_cv_lost": found}
-    return numbers, arrays
+            start, dt = tapping.clicks[b][0], model.dt
+            runs, n_steps = tapping.taps[b], round((seconds - start) / dt)
+            beats = [describe_beat((taps - start) / dt, n_steps, dt, period) for taps in runs]
+            good = [(beat.mean_iti / period - 1, beat.cv) for beat in beats if beat.ok]
+            lost[k, b] = 1 - len(good) / len(beats)
+            if good:
+                error[k, b], cv[k, b] = np.mean(good, axis=0)
+    results = {"noise_error": error, "noise_cv": cv, "noise_fraction_lost": lost}
+    return results | {"noise_scales": np.array(NOISE_SCALES)}
 
 
-def _beat(runs, start, end, dt, period):
-    """Error of the mean ITI, CV (means over the runs with a beat), and share without a beat."""
-    n_steps = round((end - start) / dt)
-    beats = [describe_beat((taps - start) / dt, n_steps, dt, period) for taps in runs]
-    good = [(beat.mean_iti / period - 1, beat.cv) for beat in beats if beat.ok]
-    return [*(np.mean(good, axis=0) if good else (np.nan,) * 2), 1 - len(good) / len(beats)]
+def click_responses(model, free, click_width) -> dict:
+    """Phase response of free cycles to one click, full or small, and by the adjoint, (B, P)."""
+    small, full = np.full((2, *free.click.shape), np.nan)
+    for b in np.flatnonzero(np.isfinite(free.period)):
+        heights = [SMALL_HEIGHT, 1.0]
+        small[b], full[b] = phase_response.click_responses(model, free, b, heights, click_width)
+    small, advances = small / SMALL_HEIGHT, statistics.wrapped(full)
+    squared_error = np.mean((small - free.click) ** 2, 1) / np.mean(free.click**2, 1)
+    return {
+        "period_ms": 1e3 * free.period,
+        "largest_advance": np.nanmax(advances, axis=1),
+        "largest_delay": np.nanmin(advances, axis=1),
+        "mean_advance": np.nanmean(advances.clip(min=0), axis=1),
+        "mean_delay": np.nanmean(advances.clip(max=0), axis=1),
+        "fraction_of_phases_that_stop_the_beat": np.isnan(full).mean(axis=1),
+        "adjoint_error": np.sqrt(squared_error),  # by the RMS of the adjoint's response
+        "phases": np.arange(phase_response.N_PHASES) / phase_response.N_PHASES,
+        "small_clicks": small,
+        "clicks": full,
+        "adjoint": free.click,
+    }
+
+
+def arnold_tongues(model, free, b: int, click_width) -> dict:
+    """`locking_pattern` of cycle b, measured and predicted by its phase-response curves, (H, M)."""
+    measured = phase_response.locking_patterns(model, free, b, RATIOS, HEIGHTS, click_width)
+    curves = phase_response.click_responses(model, free, b, HEIGHTS, click_width)
+    predicted = phase_response.predicted_patterns(curves, RATIOS)
+    return {
+        "patterns_taps_clicks": LOCKING_PATTERNS,
+        "heights": HEIGHTS,
+        "ratios": RATIOS,
+        "measured": measured,
+        "predicted": predicted,
+        "fraction_predicted": (measured == predicted).mean(),
+        "fine_ratios": FINE_RATIOS,
+        "fine_predicted": phase_response.predicted_patterns(curves, FINE_RATIOS),
+    }
+
+
+def tempo_steps(model, period, task, n_runs: int, noise) -> dict:
+    """ITIs [periods before the step] after steps of the tempo, in the C conditions of TEMPO_STEPS.
+
+    And after the clicks have stopped, in the last condition, where they alone had stepped.
+    """
+    after_step, after_clicks = protocols.run_tempo_steps(model, period, task, STEPS, n_runs, noise)
+    itis, after_clicks = after_step / period, after_clicks[-1] / period
+    medians = np.nanmedian(itis, axis=2)  # (C, S, ITIs)
+    steps = np.array(list(protocols.TEMPO_STEPS.values()), dtype=float)  # NaN: no clicks
+    clicks, cues = 1 + steps.T[..., None, None] * STEPS[:, None]  # tempos after the step
+    in_time = np.abs(itis[-1] / clicks[-1][:, None] - 1)[..., -statistics.N_WITHIN :]
+    return {
+        "conditions": list(protocols.TEMPO_STEPS),
+        "steps": STEPS,
+        "itis_to_5_percent_of_cue": first_within(medians / cues - 1, STEP_TOLERANCE),
+        "itis_to_5_percent_of_clicks": first_within(medians / clicks - 1, STEP_TOLERANCE),
+        "fraction_in_time_with_clicks": (in_time < STEP_TOLERANCE).all(-1).mean(-1),
+        "median_itis": medians,
+        "median_itis_after_clicks": np.nanmedian(after_clicks, axis=1),
+        "itis": itis,
+        "itis_after_clicks": after_clicks,
+    }
+
+
+def adaptive_cue(model, period, task, usual, gain: float, n_runs: int, seed: int) -> dict:
+    """A cue that adapts to clicks at the period, or, if the clicks step, from it.
+
+    In CUE_CONDITIONS with this gain, and from a wrong cue with GAINS. usual: as in
+    `run_adaptive_cue`. Medians over runs (C,); errors by the clicks' period.
+    """
+    rows = [(condition, size, gain) for condition in CUE_CONDITIONS for size in CUE_ERRORS]
+    rows += [(f"gain {other:g}", size, other) for other in GAINS for size in GAIN_ERRORS]
+    conditions, sizes, gains = (np.repeat(column, n_runs) for column in zip(*rows, strict=True))
+    steps, other = conditions == "clicks step", period * (1 + sizes)
+    cues, leads = np.where(steps, period, other), np.where(steps, period, 0)
+    clicks = np.where(steps, other, period)
+    noise = torch.Generator(model.w_hh.device).manual_seed(seed)
+    found = run_adaptive_cue(model, cues, leads, clicks, gains, usual, task, noise)
+    cue_errors = (found[0] / clicks[:, None] - 1).reshape(len(rows), n_runs, -1)
+    final_errors = (found[1] / clicks - 1).reshape(len(rows), n_runs)
+    needed = first_within(cue_errors, CUE_TOLERANCE)
+    return {
+        "cue_condition": conditions[::n_runs],
+        "cue_or_clicks_change": sizes[::n_runs],
+        "cue_clicks_to_2_percent": np.median(needed, axis=1),
+        "cue_fraction_within_2_percent": np.isfinite(needed).mean(axis=1),
+        "cue_final_error": np.nanmedian(final_errors, axis=1),
+        "cue_continuation_iti": np.nanmedian(found[2].reshape(len(rows), n_runs), axis=1),
+        "cue_errors": cue_errors,
+    }
+
+
+def tempos_compared(periods: Sequence[float]) -> list[float]:
+    """Slowest, middle and fastest of the trained periods [s]; the middle one is the reference."""
+    ordered = sorted(set(periods), reverse=True)
+    return sorted({ordered[0], ordered[len(ordered) // 2], ordered[-1]}, reverse=True)

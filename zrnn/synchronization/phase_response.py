@@ -1,9 +1,9 @@
-"""Phase response of a trained network, measured by extra clicks and by the adjoint, and locking.
+"""Phase response of a network, measured by extra clicks and by the adjoint, and phase locking.
 
-Without noise throughout. The response to a click is the change of phase it leaves behind, in
-cycles: positive where all later taps come earlier. Phase 0 is the tap.
+Without noise throughout. The response to a click is the lasting change of phase, in cycles:
+positive where all later taps are earlier. Phase 0 is the tap.
 
-Shapes: B cues, P phases, H heights of a click, R ratios of periods, T time steps, N units.
+Shapes: B cues, P phases, H heights of a click, M ratios of periods, T time steps, N units.
 """
 
 from dataclasses import dataclass
@@ -14,25 +14,25 @@ from torch import Tensor
 
 from zrnn import simulate
 from zrnn import task as tasks
-from zrnn.dynamics import limit_cycle as dynamics
-from zrnn.synchronization import protocols
-from zrnn.synchronization import statistics as synchronization
+from zrnn.dynamics import limit_cycle
+from zrnn.synchronization.protocols import tap_along
+from zrnn.synchronization.statistics import iterate_phase_map, locking_pattern, phases_at
 from zrnn.taps import find_taps
 
-N_PHASES = 40
-READ_AFTER = 8.5  # [cycles] after the first of the phases at which a click comes: it has settled
-SETTLE_SECONDS = 2.0
-CYCLES_SEEN = 6.2  # of the slowest beat, for the adjoint; pushes have 3 to die out
-CYCLES_LOCKING = 30  # [cycles] of clicks at another tempo
+N_PHASES = 40  # at which an extra click begins
+READ_AFTER = 8.5  # [cycles] from phase 0 of the cycle with the click until its response is read
+SETTLE_SECONDS = 2.0  # [s] with clicks, then without, before the cycle is measured
+ADJOINT_CYCLES = 6.2  # [cycles of the slowest beat] of the run with the adjoint
+LOCKING_CYCLES = 30  # [cycles] of clicks at another tempo
 
 
 @dataclass(frozen=True)
 class FreeCycles:
-    """Cycles without clicks at B cues, and how they respond to first order; NaN without a beat.
+    """Noise-free cycles without clicks at B cues, and their first-order response; NaN without one.
 
-    cues (B,); period (B,) [s]; start (B, N): currents somewhere on the cycle; first_tap (B,) [s]
-    after them; click (B, P): response to a click that begins at phase p / P, by its height;
-    diffusion (B,) [s^2]: variance that recurrent noise adds to the times of taps in each cycle.
+    cues (B,); period (B,) [s]; start (B, N): currents on the cycle; first_tap (B,) [s]: the first
+    tap after the start; click (B, P): response to a click that begins at phase p / P, divided by
+    its height; diffusion (B,) [s^2]: variance that recurrent noise adds to a tap in each cycle.
     """
 
     cues: np.ndarray
@@ -47,56 +47,48 @@ class FreeCycles:
 def free_cycles(model, periods, task) -> FreeCycles:
     """The `FreeCycles` at the cues of `periods` (B,) [s]; task: the config's section.
 
-    The adjoint gives dt/dx_t, the shift of a far tap by a push of the currents at step t. A click
-    pushes by alpha W_in e_0 times its height, in each of its steps, noise by sqrt(2 alpha)
-    sigma_rec xi in every step:
+    The adjoint gives dt/dx_s, the delay of a much later tap by a perturbation of the currents at
+    step s. A click adds alpha W_in e_0 times its height to them in each of its steps, noise
+    sqrt(2 alpha) sigma_rec xi in every step:
 
         click(t) = -alpha / T  sum_{t <= s < t + width}  dt/dx_s . W_in e_0
         diffusion = 2 alpha sigma_rec^2  sum_{s in a cycle}  |dt/dx_s|^2
     """
     cues = tasks.context_cue(np.asarray(periods), task.cue_constant)
-    with_clicks = simulate.driving_inputs(
-        periods, 2 * SETTLE_SECONDS, model.dt, task, SETTLE_SECONDS
-    )
-    state = simulate.run(model, with_clicks).end
-    found = dynamics.find_cycles(model, cues, state, SETTLE_SECONDS, CYCLES_SEEN * max(periods))
-    slopes = dynamics.phase_response(model, found)  # d log period / dx_t, (T, B, N)
-    pushes = (slopes @ model.w_ih[:, 0]).double().cpu().numpy() * model.alpha
+    dt, settle, seconds = model.dt, SETTLE_SECONDS, ADJOINT_CYCLES * max(periods)
+    state = simulate.run(model, simulate.driving_inputs(periods, 2 * settle, dt, task, settle)).end
+    cycles = limit_cycle.find_limit_cycles(model, cues, state, settle, seconds)
+    slopes = limit_cycle.phase_response(model, cycles)  # d log period / dx_t, (T, B, N)
+    by_clicks = (slopes @ model.w_ih[:, 0]).double().cpu().numpy() * model.alpha
     squares = slopes.square().sum(-1).double().cpu().numpy()
-    outputs = (found.currents[1:].relu() @ model.w_ho.t() + model.b_ho)[..., 0].cpu().numpy()
+    outputs = model.readout(cycles.currents[1:])[..., 0].cpu().numpy()
 
     first_tap, diffusion = np.full((2, len(cues)), np.nan)
     click = np.full((len(cues), N_PHASES), np.nan)
-    width = np.ones(round(task.click_width / model.dt))
-    for b in np.flatnonzero(np.isfinite(found.period)):
-        taps, period = find_taps(outputs[:, b], model.dt), found.period[b] / model.dt
-        counted = np.flatnonzero(found.slopes[:, b, 0])  # beside the rises that are measured
-        n_cycles = round((counted[-1] - counted[0]) / period)
-        begin = taps[taps > counted[0] + 1][0]  # from here on a push moves only the last rise
-        whole = np.convolve(pushes[:, b], width, "valid")
-        at = begin + np.arange(N_PHASES) / N_PHASES * period
-        click[b] = -n_cycles * np.interp(at, np.arange(len(whole)), whole)
+    width = np.ones(round(task.click_width / dt))
+    for b in np.flatnonzero(np.isfinite(cycles.period)):
+        taps, period = find_taps(outputs[:, b], dt), cycles.period[b] / dt
+        crossings = np.flatnonzero(cycles.slopes[:, b, 0])  # samples at the first and last rise
+        n_cycles = round((crossings[-1] - crossings[0]) / period)
+        begin = taps[taps > crossings[0] + 1][0]  # from here on only the last rise is delayed
+        summed = np.convolve(by_clicks[:, b], width, "valid")
+        samples = begin + np.arange(N_PHASES) / N_PHASES * period
+        click[b] = -n_cycles * np.interp(samples, np.arange(len(summed)), summed)
         in_cycle = squares[round(begin) : round(begin + period), b].sum()
-        diffusion[b] = in_cycle * (n_cycles * found.period[b] * model.sigma_rec) ** 2
-        first_tap[b] = taps[0] * model.dt
-    start = found.currents[0].clone()
-    return FreeCycles(cues, found.period, start, first_tap, click, 2 * model.alpha * diffusion)
+        diffusion[b] = in_cycle * (n_cycles * cycles.period[b] * model.sigma_rec) ** 2
+        first_tap[b] = taps[0] * dt
+    start = cycles.currents[0].clone()
+    return FreeCycles(cues, cycles.period, start, first_tap, click, 2 * model.alpha * diffusion)
 
 
-def drive_cycle(model, free: FreeCycles, b: int, clicks, heights, n_steps, click_width) -> list:
-    """Taps [s], one array a row, of cycle b with clicks at given times.
+def tap_from_cycle(model, free: FreeCycles, b: int, trains, heights, n_cycles, width) -> list:
+    """Taps, (K,) [s] from free.start for each row, of cycle b with clicks at times `trains`.
 
-    clicks: for each row, times (K,) [s] after free.start; heights (rows,); click_width [s].
+    heights (rows,); the run ends n_cycles after the first tap; width [s] of a click.
     """
-    return protocols.tap_along(
-        model,
-        clicks,
-        np.full(len(clicks), free.cues[b]),
-        n_steps,
-        click_width,
-        heights,
-        state=free.start[b].expand(len(clicks), -1),
-    )
+    n_steps = round((free.first_tap[b] + n_cycles * free.period[b]) / model.dt)
+    cues, state = np.full(len(trains), free.cues[b]), free.start[b].expand(len(trains), -1)
+    return tap_along(model, trains, cues, n_steps, width, heights, state=state)
 
 
 def click_responses(model, free: FreeCycles, b: int, heights, click_width) -> np.ndarray:
@@ -106,41 +98,29 @@ def click_responses(model, free: FreeCycles, b: int, heights, click_width) -> np
     """
     period, first = free.period[b], free.first_tap[b]
     phases = np.arange(N_PHASES) / N_PHASES
-    clicks = [[], *([first + phase * period] for _ in heights for phase in phases)]
+    trains = [[], *([first + phase * period] for _ in heights for phase in phases)]
     rows = [0.0, *np.repeat(heights, N_PHASES)]
-    n_steps = round((first + (READ_AFTER + 1.5) * period) / model.dt)
-    taps = drive_cycle(model, free, b, clicks, rows, n_steps, click_width)
-    at = first + READ_AFTER * period
-    end = np.array([synchronization.phases_at([at], own)[0] for own in taps])
-    for k, own in enumerate(taps):
-        if not ((own > at - 1.5 * period) & (own <= at)).any() or own[-1] < at:
-            end[k] = np.nan
-    return (end[1:] - end[0]).reshape(len(heights), N_PHASES)
+    taps = tap_from_cycle(model, free, b, trains, rows, READ_AFTER + 1.5, click_width)
+    read = first + READ_AFTER * period
+    ends = np.array([phases_at([read], run)[0] for run in taps])
+    for k, run in enumerate(taps):
+        if not ((run > read - 1.5 * period) & (run <= read)).any() or run[-1] < read:
+            ends[k] = np.nan
+    return (ends[1:] - ends[0]).reshape(len(heights), N_PHASES)
 
 
 def locking_patterns(model, free: FreeCycles, b: int, ratios, heights, click_width) -> np.ndarray:
-    """What cycle b does with clicks of each height at `ratios` (R,) times its own period.
-
-    Returns (H, R) of 1 + the pattern's place in synchronization.LOCKINGS, 0: none of them.
-    """
+    """`locking_pattern` (H, M) of cycle b, with clicks at `ratios` (M,) times its period."""
     period, first = free.period[b], free.first_tap[b]
-    trains = [first + np.arange(0, CYCLES_LOCKING, ratio) * period for ratio in ratios]
-    clicks = trains * len(heights)
-    n_steps = round((first + (CYCLES_LOCKING + 1.5) * period) / model.dt)
-    taps = drive_cycle(
-        model, free, b, clicks, np.repeat(heights, len(ratios)), n_steps, click_width
-    )
-    phases = [synchronization.phases_at(*pair) for pair in zip(clicks, taps, strict=True)]
-    return np.array([_place(own) for own in phases]).reshape(len(heights), len(ratios))
+    trains = [first + np.arange(0, LOCKING_CYCLES, ratio) * period for ratio in ratios]
+    trains, rows = trains * len(heights), np.repeat(heights, len(ratios))
+    taps = tap_from_cycle(model, free, b, trains, rows, LOCKING_CYCLES + 1.5, click_width)
+    patterns = [locking_pattern(phases_at(*pair)) for pair in zip(trains, taps, strict=True)]
+    return np.reshape(patterns, (len(heights), len(ratios)))
 
 
 def predicted_patterns(responses, ratios) -> np.ndarray:
-    """What the phase-response curves (H, P) alone say: as `locking_patterns`, (H, R)."""
-    n_clicks = 2 * CYCLES_LOCKING  # as many as the fastest clicks that are measured
-    runs = [synchronization.iterate_response(own, ratios, n_clicks) for own in responses]
-    return np.array([[_place(phases) for phases in run.T] for run in runs])
-
-
-def _place(phases):
-    pattern = synchronization.locking(phases)
-    return 1 + synchronization.LOCKINGS.index(pattern) if pattern else 0
+    """`locking_patterns` (H, M) as the phase-response curves (H, P) alone predict them."""
+    n_clicks = 2 * LOCKING_CYCLES  # the number of the fastest clicks that are measured
+    maps = [iterate_phase_map(response, ratios, n_clicks) for response in responses]
+    return np.array([[locking_pattern(phases) for phases in run.T] for run in maps])

@@ -1,7 +1,7 @@
-"""What a network is made to hear: metronomes that go on, stop, shift or change, and its taps.
+"""Stimuli of tapping experiments, and the taps of a network: metronomes, phase shifts, tempo steps.
 
-All conditions of an experiment are driven side by side. Times in [s] from the start of a run;
-shapes: B trials, R runs with different noise, T time steps, N units.
+All conditions of an experiment run side by side. Times in [s] from the start of a run.
+Shapes: B tempos or trials, R runs with different noise, S shifts or steps, T time steps, N units.
 """
 
 from dataclasses import dataclass
@@ -11,53 +11,66 @@ import torch
 
 from zrnn import simulate, trajectories
 from zrnn import task as tasks
-from zrnn.synchronization import statistics as synchronization
+from zrnn.errors import UserError
+from zrnn.synchronization.statistics import output_maxima
 from zrnn.taps import asynchronies, find_taps
 
-ONSET = 0.05  # [s] of the first click
-LEAD_SECONDS = 2.0  # [s] before anything is counted, changed or stopped
-LATE_TAPS = 4  # taps from the fifth on are counted, at least
-STATE_STRIDE = 0.005  # [s] between two states that are kept
+FIRST_CLICK = 0.05  # [s]
+LEAD_SECONDS = 2.0  # [s] of regular clicks before they change or stop, or before taps are counted
+MIN_LEAD_CLICKS = 4  # taps are counted from the fifth click on, at the earliest
+STATE_INTERVAL = 0.005  # [s] between two recorded states
 N_PHASES = 50  # of a mean cycle
-CLICKS_SHIFTED = 5
-ITIS_STEPPED = 12  # ITIs looked at after a step of the tempo
-ITIS_AFTER = 6  # and after the last click
-
-
-def on_grid(times, dt: float) -> np.ndarray:
-    """Times [s] moved to the nearest sample."""
-    return np.round(np.asarray(times) / dt) * dt
+N_SHIFTED_CLICKS = 5
+N_ITIS_AFTER_STEP = 12
+N_ITIS_AFTER_CLICKS = 6
+TEMPO_STEPS = {  # condition: (whether the clicks step, None: they stop; whether the cue steps)
+    "clicks and cue step": (True, True),
+    "cue steps, no clicks": (None, True),
+    "cue steps, clicks stay": (False, True),
+    "clicks step, cue stays": (True, False),
+}
 
 
 def click_trains(trains, n_steps: int, dt: float, width: float, heights=None) -> torch.Tensor:
-    """Clicks at given times, for each trial (K,) [s] -> (B, T). width [s]; heights (B,) or 1."""
+    """Clicks that begin at given times, for each trial (K,) [s] -> (B, T).
+
+    width [s]; heights (B,), 1 by default. Raises UserError for times outside the run.
+    """
     clicks = torch.zeros(len(trains), n_steps)
     for b, times in enumerate(trains):
-        for first in np.round(np.asarray(times) / dt).astype(int):
-            clicks[b, first : first + round(width / dt)] = 1.0 if heights is None else heights[b]
+        starts = np.round(np.asarray(times, dtype=float) / dt)
+        inside = (starts >= 0) & (starts <= n_steps)  # False for NaN
+        if not inside.all():
+            outside = f"{(~inside).sum()} of {len(starts)} onsets lie outside"
+            raise UserError(f"{outside} 0 to {n_steps * dt:g} s; are they in seconds?")
+        for start in starts.astype(int):
+            clicks[b, start : start + round(width / dt)] = 1.0 if heights is None else heights[b]
     return clicks
+
+
+def make_inputs(trains, cues, n_steps: int, dt: float, width: float, heights=None) -> torch.Tensor:
+    """Inputs (B, T, 2): clicks as of `click_trains`, and cues (B,) or (B, T)."""
+    cues = torch.as_tensor(np.asarray(cues), dtype=torch.float32)
+    cues = cues[:, None].expand(-1, n_steps) if cues.ndim == 1 else cues
+    return torch.stack([click_trains(trains, n_steps, dt, width, heights), cues], -1)
 
 
 def tap_along(
     model, trains, cues, n_steps: int, width: float, heights=None, noise=None, state=None
 ) -> list[np.ndarray]:
-    """Taps (K,) [s] of trials with clicks at `trains` and a cue, (B,) or (B, T).
-
-    heights (B,) of the clicks, 1 by default; width [s] of a click; noise, state: as `simulate.run`.
-    """
-    cues = torch.as_tensor(np.asarray(cues), dtype=torch.float32)
-    cues = cues[:, None].expand(-1, n_steps) if cues.ndim == 1 else cues
-    clicks = click_trains(trains, n_steps, model.dt, width, heights)
-    outputs = simulate.run(model, torch.stack([clicks, cues], -1), noise, state).outputs
+    """Taps (K,) [s] of each trial; inputs: see `make_inputs`; noise, state: see `simulate.run`."""
+    inputs = make_inputs(trains, cues, n_steps, model.dt, width, heights)
+    outputs = simulate.run(model, inputs, noise, state).outputs
     return [find_taps(output, model.dt) * model.dt for output in outputs]
 
 
 @dataclass(frozen=True)
 class Tapping:
-    """Runs at B tempos, from the fifth click on: for each tempo and run a series of times [s].
+    """Taps at B tempos, counted from the fifth click on or later. Times in [s].
 
-    clicks: [tempo] -> (K,), when they are due, given or not; taps, maxima (of the output):
-    [tempo][run] -> (K,); cycles (B, N_PHASES, N): mean rates from tap to tap, or None.
+    clicks: [tempo] -> (K,), when clicks are due, also after they have stopped;
+    taps, maxima (of the output): [tempo][run] -> (K,);
+    cycles (B, N_PHASES, N): mean rates from tap to tap; None where not recorded or without taps.
     """
 
     clicks: list
@@ -66,117 +79,97 @@ class Tapping:
     cycles: np.ndarray | None
 
 
-def keep_time(
-    model, periods, task, seconds: float, click_seconds: float, n_runs: int, noise, state_runs=0
+def run_metronome(
+    model, periods, task, seconds: float, click_seconds: float, n_runs: int, noise, n_recorded=0
 ) -> Tapping:
-    """n_runs at each of periods (B,) [s], with clicks for click_seconds, from rest.
+    """n_runs at each of periods (B,) [s], from rest, with clicks until click_seconds.
 
-    state_runs: how many of them `Tapping.cycles` are the mean of.
+    task: the config's section; noise: as in `simulate.run`; `Tapping.cycles` are the mean of the
+    first n_recorded runs.
     """
     dt, n_steps, n_tempos = model.dt, round(seconds / model.dt), len(periods)
-    due = [on_grid(np.arange(ONSET, seconds, period), dt) for period in periods]
+    due = [np.round(np.arange(FIRST_CLICK, seconds, period) / dt) * dt for period in periods]
     trains = [times[times < click_seconds] for times in due] * n_runs
-    heard = click_trains(trains, n_steps, dt, task.click_width)
     cues = tasks.context_cue(torch.as_tensor(periods), task.cue_constant).repeat(n_runs)
-    inputs = torch.stack([heard, cues.float()[:, None].expand(-1, n_steps)], -1)
-    outputs, rates, t, stride = [], [], 0, max(1, round(STATE_STRIDE / dt))
+    inputs = make_inputs(trains, cues, n_steps, dt, task.click_width)
+    outputs, rates, t, stride = [], [], 0, max(1, round(STATE_INTERVAL / dt))
     for z, x in simulate.stream(model, inputs, noise):
         outputs.append(z.cpu())
-        rates.append(x[-t % stride :: stride, : state_runs * n_tempos].relu().cpu())
+        rates.append(x[-t % stride :: stride, : n_recorded * n_tempos].relu().cpu())
         t += len(z)
     outputs, rates = torch.cat(outputs).t().numpy(), torch.cat(rates).numpy()
 
     clicks = []
     for times, period in zip(due, periods, strict=True):
-        last = np.searchsorted(times, seconds - period)
-        clicks.append(times[max(LATE_TAPS, np.searchsorted(times, LEAD_SECONDS)) : last])
+        first = max(MIN_LEAD_CLICKS, np.searchsorted(times, LEAD_SECONDS))
+        clicks.append(times[first : np.searchsorted(times, seconds - period)])
     taps, maxima, cycles = [[[] for _ in periods] for _ in range(3)]
     for row, output in enumerate(outputs):
         b = row % n_tempos
-        own = find_taps(output, dt)
-        kept = own * dt > clicks[b][0] - periods[b] / 2
-        taps[b].append(own[kept] * dt)
-        maxima[b].append(synchronization.tap_maxima(output, own)[kept] * dt)
-        if row < rates.shape[1] and kept.sum() > 1:
-            cycles[b].append(trajectories.mean_cycle(rates[:, row], own[kept] / stride, N_PHASES))
-    whole = state_runs > 0 and all(cycles)
-    means = np.array([np.mean(own, axis=0) for own in cycles]) if whole else None
-    return Tapping(clicks, taps, maxima, means)
+        found = find_taps(output, dt)
+        counted = found * dt > clicks[b][0] - periods[b] / 2
+        taps[b].append(found[counted] * dt)
+        maxima[b].append(output_maxima(output, found)[counted] * dt)
+        if row < rates.shape[1] and counted.sum() > 1:
+            samples = found[counted] / stride
+            cycles[b].append(trajectories.mean_cycle(rates[:, row], samples, N_PHASES))
+    recorded = n_recorded > 0 and all(cycles)
+    mean_cycles = np.array([np.mean(runs, axis=0) for runs in cycles]) if recorded else None
+    return Tapping(clicks, taps, maxima, mean_cycles)
 
 
-def same_noise(model, n_trials: int, n_steps: int, seed: int) -> torch.Tensor:
-    """Noise xi (B, T, N) that is the same in every trial, and takes the room of one."""
-    generator = torch.Generator().manual_seed(seed)
-    xi = torch.randn(1, n_steps, len(model.w_hh), generator=generator)
-    return xi.to(model.w_hh).expand(n_trials, -1, -1)
+def run_phase_shifts(model, periods, task, shifts, n_runs: int, seed: int) -> np.ndarray:
+    """Asynchronies (R, B, 1 + S, N_SHIFTED_CLICKS) [s] from the first shifted click on.
 
-
-def shift_clicks(model, periods, task, shifts, n_runs: int, seed: int) -> np.ndarray:
-    """Asynchronies (R, B, 1 + S, CLICKS_SHIFTED) [s] from the click on that is shifted.
-
-    The click and all later ones come later by `shifts` (S,) times the period; the first of 1 + S
-    is without shift, under the same noise.
+    That click and all later ones are delayed by `shifts` (S,) times the period. The first of 1 + S
+    trials has no shift. All trials of a run have the same noise.
     """
-    trains = []
+    dt, shifts, trains = model.dt, [0.0, *shifts], []
     for period in periods:
         n_before = int(np.ceil(LEAD_SECONDS / period))
-        beats = np.arange(n_before + CLICKS_SHIFTED)
-        late = [0.0, *shifts]
-        trains += [ONSET + period * (beats + share * (beats >= n_before)) for share in late]
-    trains = [on_grid(times, model.dt) for times in trains]
-    own_periods = np.repeat(periods, 1 + len(shifts))
-    cues = tasks.context_cue(own_periods, task.cue_constant)
-    n_steps = round((max(times[-1] for times in trains) + max(periods)) / model.dt)
+        beats = np.arange(n_before + N_SHIFTED_CLICKS)
+        for shift in shifts:
+            times = FIRST_CLICK + period * (beats + shift * (beats >= n_before))
+            trains.append(np.round(times / dt) * dt)
+    trial_periods = np.repeat(periods, len(shifts))
+    cues = tasks.context_cue(trial_periods, task.cue_constant)
+    n_steps = round((max(times[-1] for times in trains) + max(periods)) / dt)
     found = []
     for run in range(n_runs):
-        noise = same_noise(model, len(trains), n_steps, seed + run)
+        generator = torch.Generator().manual_seed(seed + run)
+        xi = torch.randn(1, n_steps, len(model.w_hh), generator=generator).to(model.w_hh)
+        noise = xi.expand(len(trains), -1, -1)  # the same for all trials, without copies
         taps = tap_along(model, trains, cues, n_steps, task.click_width, noise=noise)
-        found.append(
-            [
-                asynchronies(own, clicks, period)[-CLICKS_SHIFTED:]
-                for own, clicks, period in zip(taps, trains, own_periods, strict=True)
-            ]
-        )
-    return np.array(found).reshape(n_runs, len(periods), -1, CLICKS_SHIFTED)
+        trials = zip(taps, trains, trial_periods, strict=True)
+        found.append([asynchronies(*trial)[-N_SHIFTED_CLICKS:] for trial in trials])
+    return np.array(found).reshape(n_runs, len(periods), len(shifts), N_SHIFTED_CLICKS)
 
 
-# what steps with the tempo: the clicks (None: there are none any more), and the cue
-CONDITIONS = {
-    "clicks and cue": (True, True),
-    "cue, no clicks": (None, True),
-    "cue, not clicks": (False, True),
-    "clicks, not cue": (True, False),
-}
+def run_tempo_steps(model, period, task, steps, n_runs: int, noise) -> tuple[np.ndarray, ...]:
+    """ITIs [s] after the period has changed by `steps` (S,) times itself, in each of TEMPO_STEPS.
 
-
-def step_tempo(model, period, task, steps, n_runs: int, noise) -> tuple[dict, dict]:
-    """ITIs [s] after the period steps by `steps` (S,), shares of it, in each of CONDITIONS.
-
-    Returns {condition: (S, R, ITIS_STEPPED)} from the step on, and {condition: (S, R,
-    ITIS_AFTER)} from the last click on, NaN where there are no more taps.
+    Returns ITIs from the step on, (conditions, S, R, N_ITIS_AFTER_STEP), and from the last click
+    on, (conditions, S, R, N_ITIS_AFTER_CLICKS), NaN where there are no more taps.
     """
     dt, n_before = model.dt, int(np.ceil(LEAD_SECONDS / period))
-    at = ONSET + n_before * period
-    seconds = at + (ITIS_STEPPED + ITIS_AFTER + 2) * period * (1 + max(steps))
-    n_steps, trains, cues, ends = round(seconds / dt), [], [], []
-    before = ONSET + period * np.arange(n_before + 1)
-    for clicks_step, cue_steps in CONDITIONS.values():
-        for step in np.repeat(steps, n_runs):
-            new = period * (1 + step)
-            after = at + (new if clicks_step else period) * np.arange(1, ITIS_STEPPED + 1)
+    before = FIRST_CLICK + period * np.arange(n_before + 1)
+    step_time, beats = FIRST_CLICK + n_before * period, np.arange(1, N_ITIS_AFTER_STEP + 1)
+    n_periods = N_ITIS_AFTER_STEP + N_ITIS_AFTER_CLICKS + 2
+    n_steps = round((step_time + n_periods * period * (1 + max(steps))) / dt)
+    times, trains, cues = np.arange(n_steps) * dt, [], []
+    for clicks_step, cue_steps in TEMPO_STEPS.values():
+        for new in np.repeat(period * (1 + np.asarray(steps)), n_runs):
+            after = step_time + (new if clicks_step else period) * beats
             trains.append(before if clicks_step is None else np.append(before, after))
-            ends.append(trains[-1][-1])
-            own = np.where(np.arange(n_steps) * dt < at, period, new if cue_steps else period)
-            cues.append(tasks.context_cue(own, task.cue_constant))
+            tempo = np.where(times < step_time, period, new if cue_steps else period)
+            cues.append(tasks.context_cue(tempo, task.cue_constant))
     taps = tap_along(model, trains, np.array(cues), n_steps, task.click_width, noise=noise)
-    shape = len(CONDITIONS), len(steps), n_runs, -1
-    stepped = np.array([itis_from(own, at - period / 2, ITIS_STEPPED) for own in taps])
-    after = [
-        itis_from(own, end - period / 2, ITIS_AFTER) for own, end in zip(taps, ends, strict=True)
-    ]
-    stepped, after = stepped.reshape(shape), np.array(after).reshape(shape)
-    names = list(CONDITIONS)
-    return dict(zip(names, stepped, strict=True)), dict(zip(names, after, strict=True))
+    shape, early = (len(TEMPO_STEPS), len(steps), n_runs, -1), period / 2  # of a tap at a click
+    after_step = [itis_from(run, step_time - early, N_ITIS_AFTER_STEP) for run in taps]
+    ends = [train[-1] - early for train in trains]
+    rows = zip(taps, ends, strict=True)
+    after_clicks = [itis_from(*row, N_ITIS_AFTER_CLICKS) for row in rows]
+    return np.reshape(after_step, shape), np.reshape(after_clicks, shape)
 
 
 def itis_from(taps, start: float, number: int) -> np.ndarray:

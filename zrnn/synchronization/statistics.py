@@ -1,25 +1,36 @@
-"""How well taps keep time with clicks, and with a metronome that has fallen silent.
+"""Estimators of tapping: pure functions of the times of taps and clicks, all in [s].
 
-Pure functions of the times of taps and clicks, all in [s]. A tapper's `runs` are a list of series
-(K,) of one kind, asynchronies (`taps.asynchronies`, tap minus click, NaN for a click without a
-tap) or inter-tap intervals (ITIs), all at one tempo.
+`runs` are series (K,) at one tempo, lists or arrays: taps, inter-tap intervals (ITIs), or
+asynchronies (tap minus click). NaN stands for a tap at an unknown time or a click without a tap;
+every estimator leaves it out, and `count_missing` counts it.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-LOCKINGS = ((1, 1), (1, 2), (2, 1))  # taps, clicks in a pattern that repeats
-MAX_SLIP = 0.05  # [cycles] a pattern that repeats moves by less in the second half of a run
-STAY = 3  # a tempo is reached when so many ITIs in a row are near it
+from zrnn.taps import asynchronies
+
+MISSED, DOUBLE = 1.5, 0.5  # an ITI above 1.5 medians: a missed tap; below 0.5: a double tap
+N_WITHIN = 3  # a tempo is reached when this many values in a row are near it
+LOCKING_PATTERNS = ((1, 1), (1, 2), (2, 1))  # (taps, clicks) of one repetition
+MAX_SLIP = 0.05  # [cycles] by which a locked phase may vary in the second half of a run
 
 
-def tap_maxima(output, taps) -> np.ndarray:
-    """Samples (K,) of the largest output (T,) around each tap (K,) [samples], half way to the next.
+def as_arrays(runs) -> list[np.ndarray]:
+    return [np.asarray(run, dtype=float) for run in runs]
 
-    Another mark of the same tap: noise moves it more than the midpoint of the output's rise and
-    fall, but its mean says whether the wave is lopsided.
+
+def count_missing(runs) -> int:
+    """How many values of the runs are NaN."""
+    return int(sum(np.isnan(run).sum() for run in as_arrays(runs)))
+
+
+def output_maxima(output, taps) -> np.ndarray:
+    """Samples (K,) of the maximum of the output (T,) around each tap (K,) [samples].
+
+    A second definition of the time of a tap. Noise moves it more than the midpoint that is
+    `taps.find_taps`, but the mean difference shows whether the wave is asymmetric.
     """
     if len(taps) == 0:
         return np.empty(0)
@@ -27,32 +38,33 @@ def tap_maxima(output, taps) -> np.ndarray:
     return np.array([part.argmax() for part in np.split(output, borders)]) + np.append(0, borders)
 
 
-def jackknife(measure: Callable, runs: Sequence) -> tuple[np.ndarray, np.ndarray]:
-    """measure(runs), a number or an array, and its standard error, by leaving out one run a time.
+def jackknife(estimator: Callable, runs: Sequence) -> dict:
+    """{name: value, name_se: its standard error} of estimator(runs) = {name: number or array}.
 
-    The runs must be independent; what happens within a run need not be.
+    Leaves out one run at a time. The runs must be independent; the values in a run need not be.
     """
-    value = np.asarray(measure(runs), dtype=float)
-    if len(runs) < 2:
-        return value, np.full_like(value, np.nan)
-    left_out = np.array([measure([*runs[:i], *runs[i + 1 :]]) for i in range(len(runs))])
-    return value, np.sqrt((len(runs) - 1) * left_out.var(axis=0))
+    n, results = len(runs), {}
+    left_out = [estimator([*runs[:i], *runs[i + 1 :]]) for i in range(n) if n > 1]
+    for name, value in estimator(runs).items():
+        variance = np.var([row[name] for row in left_out], axis=0) if n > 1 else value * np.nan
+        results |= {name: value, f"{name}_se": np.sqrt((n - 1) * variance)}
+    return results
 
 
 def mean_and_sd(runs) -> np.ndarray:
-    """Mean and SD over all values of the runs that are not NaN -> (2,)."""
-    values = np.concatenate([np.asarray(run, dtype=float) for run in runs])
+    """Mean and SD over all values of the runs -> (2,)."""
+    values = np.concatenate(as_arrays(runs))
     values = values[np.isfinite(values)]
     return np.array([values.mean(), values.std(ddof=1)]) if len(values) > 1 else np.full(2, np.nan)
 
 
 def autocovariance(runs, max_lag: int) -> np.ndarray:
-    """Covariances (max_lag + 1,) at lags 0, 1, ... within the runs, around the mean of them all.
+    """Covariances (max_lag + 1,) at lags 0, 1, ... within the runs, around the mean of all runs.
 
-    A mean of each run's own would pull the covariances of short runs down.
+    The mean of each single run would bias the covariances of short runs towards negative values.
     """
     mean = mean_and_sd(runs)[0]
-    deviations = [np.asarray(run, dtype=float) - mean for run in runs]
+    deviations = [run - mean for run in as_arrays(runs)]
     covariances = np.full(max_lag + 1, np.nan)
     for lag in range(max_lag + 1):
         products = np.concatenate([d[lag:] * d[: max(len(d) - lag, 0)] for d in deviations])
@@ -62,102 +74,97 @@ def autocovariance(runs, max_lag: int) -> np.ndarray:
 
 
 def autocorrelation(runs, max_lag: int) -> np.ndarray:
-    """Correlations (max_lag,) at lags 1, 2, ...: `autocovariance` by the variance."""
+    """Correlations (max_lag,) at lags 1, 2, ...: `autocovariance` divided by the variance."""
     covariances = autocovariance(runs, max_lag)
     return covariances[1:] / covariances[0]
 
 
-@dataclass(frozen=True)
-class ClockAndMotor:
-    """Variances [s^2] of a clock and of motor delays; negative ones: the model does not hold."""
+def regular_intervals(taps) -> np.ndarray:
+    """ITIs (K - 1,) of taps (K,), NaN at and next to a missed, double or unknown tap."""
+    itis = np.diff(np.asarray(taps, dtype=float))
+    known = itis[np.isfinite(itis)]
+    median = np.median(known) if len(known) else np.nan
+    irregular = np.pad(~((itis >= DOUBLE * median) & (itis <= MISSED * median)), 1)
+    return np.where(irregular[:-2] | irregular[1:-1] | irregular[2:], np.nan, itis)
 
-    clock: float
-    motor: float
 
+def regular_asynchronies(taps, clicks, period: float) -> np.ndarray:
+    """`taps.asynchronies` (K,) with clicks (K,), of the taps that begin or end a regular interval.
 
-def wing_kristofferson(itis) -> ClockAndMotor:
-    """Clock and motor variance in ITIs without clicks (Wing & Kristofferson 1973).
-
-    A clock with independent intervals C_j triggers taps after independent motor delays D_j, so an
-    ITI is C_j + D_j - D_{j-1}: lag-1 covariance -var(D), variance var(C) + 2 var(D).
+    NaN for the other clicks.
     """
-    variance, lag_1 = autocovariance(itis, 1)
-    return ClockAndMotor(clock=variance + 2 * lag_1, motor=-lag_1)
+    known = np.pad(np.isfinite(regular_intervals(taps)), 1)
+    regular = (known[:-1] | known[1:])[: len(taps)]
+    return asynchronies(np.asarray(taps, dtype=float)[regular], np.asarray(clicks), period)
 
 
-def phase_correction(runs) -> float:
-    """Alpha, the share of an asynchrony that the next tap makes good, at a regular metronome.
+def wing_kristofferson(runs) -> np.ndarray:
+    """Clock and motor variance (2,) [s^2] of taps without clicks (Wing & Kristofferson 1973).
 
-    One minus the slope of the regression of an asynchrony on the one before: of the linear model
-    A_{n+1} = (1 - alpha) A_n + noise. Motor noise, which a network has not, would bias it.
+    A clock with independent intervals C_j triggers taps after independent motor delays D_j, so that
+    an ITI is C_j + D_j - D_{j-1}: its variance is var(C) + 2 var(D), its lag-1 covariance -var(D).
+    A negative variance means that the model does not hold.
     """
-    variance, lag_1 = autocovariance(runs, 1)
-    return 1 - lag_1 / variance
+    variance, lag_1 = autocovariance([regular_intervals(taps) for taps in runs], 1)
+    return np.array([variance + 2 * lag_1, -lag_1])
 
 
-def corrected_share(asynchrony, undisturbed, shift: float) -> np.ndarray:
-    """Share of a shift [s] of the clicks that the taps have followed, tap by tap -> (K,).
+def phase_correction(runs, clicks, period: float) -> float:
+    """Alpha, the fraction of an asynchrony that the next tap corrects, at a regular metronome.
 
-    asynchrony (K,): from the first shifted click on; undisturbed (K,) or a number: without shift.
+    Of taps, all runs with the same clicks (K,), one each `period`. One minus the regression slope
+    of an asynchrony on the one before: A_{n+1} = (1 - alpha) A_n + noise. Motor noise would bias
+    the estimate; the network has none.
     """
-    return 1 + (np.asarray(asynchrony) - undisturbed) / shift
+    runs = [regular_asynchronies(taps, clicks, period) for taps in runs]
+    return 1 - autocorrelation(runs, 1)[0]
 
 
 def drift(runs, period: float, n_beats: int) -> tuple[np.ndarray, np.ndarray]:
-    """Position of taps (K,) against a metronome, k = 1 ... n_beats beats after any tap of theirs.
+    """Position of taps relative to a metronome, k = 1 ... n_beats taps after any of the taps.
 
-    Returns the mean [s] and the variance [s^2] (n_beats,) over all starting points and runs.
+    Returns its mean [s] and variance [s^2], (n_beats,), over all starting taps and runs.
     """
-    means, variances = np.full((2, n_beats), np.nan)
+    runs, (means, variances) = as_arrays(runs), np.full((2, n_beats), np.nan)
     for k in range(1, n_beats + 1):
-        errors = np.concatenate([run[k:] - run[: max(len(run) - k, 0)] for run in runs])
-        if len(errors) > 1:
-            means[k - 1], variances[k - 1] = errors.mean() - k * period, errors.var(ddof=1)
+        elapsed = np.concatenate([run[k:] - run[: max(len(run) - k, 0)] for run in runs])
+        elapsed = elapsed[np.isfinite(elapsed)]
+        if len(elapsed) > 1:
+            means[k - 1], variances[k - 1] = elapsed.mean() - k * period, elapsed.var(ddof=1)
     return means, variances
 
 
 def diffusion(variances) -> float:
-    """Variance (K,) that positions gain per beat, k = 1 ... K: its slope against k.
+    """Variance that the position gains in each beat: slope of variances (K,) against k = 1 ... K.
 
-    Weighted by 1 / k, since a variance over k beats is known to a share of itself.
+    Weighted by 1 / k, because the uncertainty of a variance grows in proportion to it.
     """
-    k = np.arange(1, len(variances) + 1)
-    good = np.isfinite(variances)
-    return np.polyfit(k[good], variances[good], 1, w=1 / k[good])[0] if good.sum() > 1 else np.nan
+    k = 1 + np.flatnonzero(np.isfinite(variances))
+    return np.polyfit(k, np.asarray(variances)[k - 1], 1, w=1 / k)[0] if len(k) > 1 else np.nan
 
 
-def taps_until(errors, tolerance: float) -> int | None:
-    """After how many of them errors (K,) are within the tolerance, for STAY in a row at least.
+def first_within(errors, tolerance: float) -> np.ndarray:
+    """Number, from 1, of the first of N_WITHIN errors (..., K) in a row that are within tolerance.
 
-    1: the first is. None: never.
+    Of shape (...); infinite where there are none.
     """
-    near = np.abs(np.asarray(errors, dtype=float)) <= tolerance
-    for k in range(len(near) - STAY + 1):
-        if near[k : k + STAY].all():
-            return k + 1
-    return None
-
-
-def adapted_period(period, asynchrony, usual, gain: float):
-    """Listening: the period [s] that the cue stands for after a tap, by period correction.
-
-    A tap later than usual (asynchrony above `usual` [s], the network's own at this tempo) says
-    that the cue is too slow. In the manner of the bias current of Bose, Byrne & Rinzel (2019),
-    which learns the tempo of the clicks from the timing errors of its own spikes. Against zero
-    instead of `usual`, the cue would settle at a wrong tempo.
-    """
-    return period - gain * (asynchrony - usual)
+    near = np.abs(errors) <= tolerance
+    near = np.lib.stride_tricks.sliding_window_view(near, N_WITHIN, axis=-1).all(-1)
+    return np.where(near.any(-1), near.argmax(-1) + 1.0, np.inf)
 
 
 def phases_at(times, taps) -> np.ndarray:
-    """Phase [cycles] of a beat at times (K,): 0 at the first tap (M,), 1 at the second, and so on.
+    """Phase [cycles] of the beat at times (M,): 0 at the first tap (K,), 1 at the second, ...
 
-    Up to one ITI before the first tap and after the last, the phase goes on at their pace.
+    The phase grows linearly between taps, and for one ITI before the first and after the last.
     """
-    if len(taps) < 2:
+    known = np.flatnonzero(np.isfinite(taps))
+    if len(known) < 2:
         return np.full(len(times), np.nan)
+    first, last = known[0], known[-1]
+    taps = np.interp(np.arange(first, last + 1), known, np.asarray(taps)[known])
     ends = [2 * taps[0] - taps[1], 2 * taps[-1] - taps[-2]]
-    return np.interp(times, [ends[0], *taps, ends[1]], np.arange(-1.0, len(taps) + 1))
+    return np.interp(times, [ends[0], *taps, ends[1]], np.arange(first - 1.0, last + 2))
 
 
 def wrapped(phases) -> np.ndarray:
@@ -165,38 +172,38 @@ def wrapped(phases) -> np.ndarray:
     return (np.asarray(phases) + 0.5) % 1 - 0.5
 
 
-def locking(phases) -> tuple[int, int] | None:
-    """Which of LOCKINGS, (taps, clicks), holds in the second half of phases at clicks (K,).
+def locking_pattern(phases) -> int:
+    """1 + the index in LOCKING_PATTERNS of the pattern of phases (K,) [cycles] at clicks, or 0.
 
-    p taps to q clicks: from click to q-th next click the phase grows by p, whatever the click.
+    p taps to q clicks: over q clicks the phase grows by p, throughout the second half of the run.
     """
     second_half = np.asarray(phases)[len(phases) // 2 :]
-    for p, q in LOCKINGS:
+    for number, (p, q) in enumerate(LOCKING_PATTERNS, start=1):
         slip = second_half[::q] - p * np.arange(len(second_half[::q]))
         if len(slip) > 2 and np.ptp(slip) < MAX_SLIP:
-            return p, q
-    return None
+            return number
+    return 0
 
 
-def shift_of_phase(response, phases) -> np.ndarray:
-    """A phase-response curve (P,) [cycles], at phases 0, 1 / P, ..., at any phases [cycles].
+def interpolate_response(response, phases) -> np.ndarray:
+    """A phase-response curve (P,) [cycles], known at phases p / P, at any phases [cycles].
 
-    Linear between neighbours modulo a whole cycle; whole cycles are those of the nearer one.
+    Linear between neighbours modulo one cycle; whole cycles are those of the nearer neighbour.
     """
-    at = np.asarray(phases) % 1 * len(response)
-    left = np.floor(at).astype(int) % len(response)
-    share = at - np.floor(at)
+    response, position = np.asarray(response), np.asarray(phases) % 1 * len(response)
+    left = np.floor(position).astype(int) % len(response)
+    fraction = position - np.floor(position)
     jump = response[(left + 1) % len(response)] - response[left]
     cycles = np.round(jump)
-    return response[left] + share * (jump - cycles) + np.where(share > 0.5, cycles, 0)
+    return response[left] + fraction * (jump - cycles) + np.where(fraction > 0.5, cycles, 0)
 
 
-def iterate_response(response, ratios, n_clicks: int) -> np.ndarray:
-    """Phases (n_clicks, R) [cycles] at clicks whose periods are `ratios` (R,) of the beat's own.
+def iterate_phase_map(response, ratios, n_clicks: int) -> np.ndarray:
+    """Phases (n_clicks, M) [cycles] at clicks whose periods are `ratios` (M,) of the beat's period.
 
-    Each click changes the phase by the response (P,); the first comes at a tap.
+    Each click adds the response (P,) to the phase; the first click comes at a tap.
     """
     phases = np.zeros((n_clicks, len(ratios)))
-    for now, following in zip(phases[:-1], phases[1:], strict=True):
-        following[:] = now + shift_of_phase(response, now) + ratios
+    for phase, following in zip(phases[:-1], phases[1:], strict=True):
+        following[:] = phase + interpolate_response(response, phase) + ratios
     return phases

@@ -25,8 +25,8 @@ def schedule(number: int, training) -> tuple[float, float]:
     """Learning rate, and recurrent noise in units of model.sigma_rec, of update 1 to epochs.
 
     The learning rate is halved during the warm-up and then decays as a cosine to final_rate. After
-    noise_onset the noise rises quadratically from noise_scale to peak_noise_scale. It returns at the
-    end, because a network that has been trained with strong noise alone may need it to oscillate.
+    noise_onset the noise rises quadratically from noise_scale to peak_noise_scale. At the end it
+    returns, because a network trained with strong noise alone may need it to oscillate.
     """
     warm_up = min(training.warm_up, training.epochs // 10)
     progress = max(number - warm_up, 0) / max(training.epochs - warm_up, 1)

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from zrnn import simulate
-from zrnn.dynamics.limit_cycle import Cycles, find_cycles, jacobian
+from zrnn.dynamics.limit_cycle import LimitCycles, find_limit_cycles, weight_jacobian
 from zrnn.errors import UserError
 from zrnn.taps import find_taps
 
@@ -82,27 +82,27 @@ def settle(model, targets, task) -> torch.Tensor:
     return simulate.run(model, inputs).end
 
 
-def measure_cycles(model, cues, targets, state) -> tuple[Cycles, np.ndarray]:
+def measure_cycles(model, cues, targets, state) -> tuple[LimitCycles, np.ndarray]:
     """The limit cycles at `cues` (B,) from `state` (B, N) on; errors of their log periods (B,)."""
-    cycles = find_cycles(model, cues, state, SETTLING, N_PERIODS * targets.max())
+    cycles = find_limit_cycles(model, cues, state, SETTLING, N_PERIODS * targets.max())
     errors = np.log(cycles.period / targets)
     return cycles, np.where(np.abs(errors) < MAX_ERROR, errors, np.nan)
 
 
-def residuals(errors, cycles: Cycles) -> np.ndarray:
+def residuals(errors, cycles: LimitCycles) -> np.ndarray:
     """Residuals r (B, M): errors of log period, highest and lowest output, weighted."""
     return ROW_WEIGHTS * np.stack([errors, cycles.high - 1, cycles.low], axis=1)
 
 
 @torch.no_grad()
-def newton_step(model, cues, cycles: Cycles, errors, step_size=1.0) -> None:
+def newton_step(model, cues, cycles: LimitCycles, errors, step_size=1.0) -> None:
     """Change the weights by the smallest step that corrects the periods and the outputs' ranges.
 
     The residuals are clipped to step_size times MAX_RESIDUALS.
     """
     limits = step_size * ROW_WEIGHTS * MAX_RESIDUALS
     clipped = residuals(errors, cycles).clip(-limits, limits).ravel()
-    rows = [part.flatten(1) for part in jacobian(model, cues, cycles, ROW_WEIGHTS)]
+    rows = [part.flatten(1) for part in weight_jacobian(model, cues, cycles, ROW_WEIGHTS)]
     gram = sum(part @ part.t() for part in rows).double()
     gram.diagonal().add_(DAMPING * torch.linalg.eigvalsh(gram)[-1])
     solved = torch.linalg.solve(gram, torch.as_tensor(clipped).to(gram)).to(rows[0])
@@ -110,7 +110,7 @@ def newton_step(model, cues, cycles: Cycles, errors, step_size=1.0) -> None:
         parameter.sub_((solved @ part).view_as(parameter))
 
 
-def damped_step(model, cues, targets, cycles: Cycles, errors, step_size, shift=0.0):
+def damped_step(model, cues, targets, cycles: LimitCycles, errors, step_size, shift=0.0):
     """A Newton step that keeps every cycle: new cycles, their errors, and the next step size.
 
     A step is accepted if the largest error of a period or the largest residual becomes smaller;

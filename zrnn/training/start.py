@@ -4,6 +4,7 @@ from pathlib import Path
 
 from zrnn import checkpoints, configuration, files
 from zrnn.errors import UserError
+from zrnn.schema import Task, Training
 
 
 def state_path(config):
@@ -61,3 +62,15 @@ def check_places(config, resume, overwrite):
     log = Path(config.training.log_path)
     if log.exists() and log.read_bytes()[:5] not in (b"", b"part,"):
         raise UserError(f"{log} is not a log of train.py, and would be replaced")
+
+
+def warning(config) -> str | None:
+    """What is known to fail with this configuration, in one line. docs/recipe.md"""
+    training = config.training
+    as_tried = training.trial_seconds <= 4 and config.task.cue_constant == Task().cue_constant
+    if max(training.periods) > max(Training().periods) and as_tried and training.start is None:
+        return (
+            f"note: training.periods has {max(training.periods):g} s; with this cue_constant and "
+            "trials of 2 or 4 s, the periods 1, 0.8, 0.667 and 0.5 s were not learned (loss 0.10)"
+        )
+    return None

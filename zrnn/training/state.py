@@ -93,9 +93,8 @@ class TrainingRun:
         """Continue from the content of such a file. Raises UserError if it is damaged."""
         target = self.model.state_dict()
         try:
-            for weights, optimizer in [(saved["state_dict"], saved["optimizer"])] + [
-                tuple(snapshot) for snapshot in saved["snapshots"]
-            ]:
+            older, newer = saved["snapshots"]
+            for weights, optimizer in ((saved["state_dict"], saved["optimizer"]), older, newer):
                 checkpoints.check_weights(weights, target)
                 self.optimizer.load_state_dict(optimizer)
             self.model.load_state_dict(saved["state_dict"])
@@ -106,8 +105,8 @@ class TrainingRun:
             self.log = [  # a part after the descent starts from its beginning
                 row for row in saved["log"] if row["part"] == "descent" or row["part"] != self.part
             ]
-            self.rollbacks, self.seconds = saved["rollbacks"], saved["seconds"]
-            self.snapshots = [tuple(snapshot) for snapshot in saved["snapshots"]]
+            self.rollbacks, self.seconds = int(saved["rollbacks"]), float(saved["seconds"])
+            self.snapshots = [tuple(older), tuple(newer)]
             if self.part not in PARTS or not all(math.isfinite(loss) for loss in self.losses):
                 raise ValueError
         except UserError:

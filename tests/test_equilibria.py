@@ -7,7 +7,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from zrnn.dynamics import diagram, equilibria, invariant_circle, reduced_model
-from zrnn.dynamics.equilibria import Flow
+from zrnn.dynamics.equilibria import Bifurcation, Branch, Flow
 
 RNG = np.random.default_rng(0)
 
@@ -33,25 +33,23 @@ def relu_flow(w, w_in, b):
 def test_linear_flow_has_one_straight_branch_without_bifurcations():
     matrix, vector = RNG.normal(size=(4, 4)) - 4 * np.eye(4), RNG.normal(size=4)
     flow = Flow(lambda x, p: matrix @ x + vector * p, lambda x, p: matrix, lambda x, p: vector)
-    branch = equilibria.whole_branch(flow, RNG.normal(size=4), 0.3, (-1, 2), 0.1, 1.0)
+    (branch,) = equilibria.find_branches(flow, [(RNG.normal(size=4), 0.3)], (-1, 2), 0.1, 1.0)
     assert sorted(branch.p[[0, -1]]) == [-1, 2] and np.all(np.diff(branch.p) > 0)
     np.testing.assert_allclose(branch.x, -np.outer(branch.p, np.linalg.solve(matrix, vector)))
     np.testing.assert_allclose(
         np.sort_complex(branch.eigenvalues[5]), np.sort_complex(np.linalg.eigvals(matrix))
     )
-    assert equilibria.bifurcations(flow, branch) == []
-    assert equilibria.holds(flow, [branch], branch.x[7], branch.p[7])
-    assert not equilibria.holds(flow, [branch], branch.x[7] + 1, branch.p[7])
+    assert equilibria.find_bifurcations(flow, branch) == []
 
 
 def test_fold_of_the_saddle_node_normal_form():
     flow = one_variable(lambda x, p: p - 0.3 + x**2, lambda x, p: 2 * x)
-    branch = equilibria.whole_branch(flow, np.array([-1.0]), -0.7, (-1, 1), 0.05, 1.0)
+    (branch,) = equilibria.find_branches(flow, [(np.array([-1.0]), -0.7)], (-1, 1), 0.05, 1.0)
     np.testing.assert_allclose(branch.p, 0.3 - branch.x[:, 0] ** 2, atol=1e-9)
     assert list(branch.p[[0, -1]]) == [-1, -1] and np.prod(branch.x[[0, -1]]) < 0
-    (fold,) = equilibria.bifurcations(flow, branch)
+    (fold,) = equilibria.find_bifurcations(flow, branch)
     assert fold.kind == "fold" and abs(fold.p - 0.3) < 1e-9 and abs(fold.x[0]) < 1e-6
-    assert max(np.abs(fold.rates)) < 1e-6
+    assert max(np.abs(fold.growth_rates)) < 1e-6
     stable = branch.x[:, 0] < 0
     names = {equilibria.classify(e) for e in branch.eigenvalues[stable]}
     assert names == {"stable node"}
@@ -60,22 +58,22 @@ def test_fold_of_the_saddle_node_normal_form():
 
 def test_a_sharp_corner_is_a_fold():
     flow = one_variable(lambda x, p: p - 0.3 + 20 * abs(x), lambda x, p: 20 * np.sign(x))
-    branch = equilibria.whole_branch(flow, np.array([-0.03]), -0.3, (-1, 1), 0.05, 1.0)
+    (branch,) = equilibria.find_branches(flow, [(np.array([-0.03]), -0.3)], (-1, 1), 0.05, 1.0)
     assert list(branch.p[[0, -1]]) == [-1, -1] and np.prod(branch.x[[0, -1]]) < 0
-    (fold,) = equilibria.bifurcations(flow, branch)
+    (fold,) = equilibria.find_bifurcations(flow, branch)
     assert fold.kind == "fold" and abs(fold.p - 0.3) < 1e-6
-    assert sorted(fold.rates) == pytest.approx([-20, 20])
+    assert sorted(fold.growth_rates) == pytest.approx([-20, 20])
 
 
 def test_a_transcritical_point_is_no_fold():
     flow = one_variable(lambda x, p: (p - x) * (x + 0.2), lambda x, p: p - 2 * x - 0.2)
-    flow = dataclasses.replace(flow, by_parameter=lambda x, p: x + 0.2)
-    branch = equilibria.whole_branch(flow, np.array([-1.0]), -1.0, (-1, 1), 0.03, 1.0)
-    (point,) = equilibria.bifurcations(flow, branch)
+    flow = dataclasses.replace(flow, df_dp=lambda x, p: x + 0.2)
+    (branch,) = equilibria.find_branches(flow, [(np.array([-1.0]), -1.0)], (-1, 1), 0.03, 1.0)
+    (point,) = equilibria.find_bifurcations(flow, branch)
     assert point.kind == "branch point" and abs(point.p + 0.2) < 1e-6
 
 
-@pytest.mark.parametrize("dt", [None, 0.01])
+@pytest.mark.parametrize("dt", [0, 0.01])
 def test_hopf_point_of_the_stuart_landau_oscillator(dt):
     turn = 2 * np.pi * 3  # 3 Hz
 
@@ -83,18 +81,17 @@ def test_hopf_point_of_the_stuart_landau_oscillator(dt):
         return (p - 0.3 - x @ x) * x + turn * np.array([-x[1], x[0]])
 
     def jacobian(x, p):
-        own = (p - 0.3 - x @ x) * np.eye(2) - 2 * np.outer(x, x)
-        return own + turn * np.array([[0, -1], [1, 0]])
+        radial = (p - 0.3 - x @ x) * np.eye(2) - 2 * np.outer(x, x)
+        return radial + turn * np.array([[0, -1], [1, 0]])
 
     flow = Flow(f, jacobian, lambda x, p: x)
-    branch = equilibria.whole_branch(flow, np.array([0.01, 0.02]), 1.0, (-2, 2), 0.1, 1.0)
-    growth = equilibria.euler_growth(dt) if dt else equilibria.flow_growth
-    (hopf,) = equilibria.bifurcations(flow, branch, growth)
+    (branch,) = equilibria.find_branches(flow, [(np.array([0.01, 0.02]), 1.0)], (-2, 2), 0.1, 1.0)
+    (hopf,) = equilibria.find_bifurcations(flow, branch, dt)
     # |1 + dt (p - 0.3 + i turn)| = 1 for the Euler map, p = 0.3 for the flow
     exact = 0.3 + ((np.sqrt(1 - (dt * turn) ** 2) - 1) / dt if dt else 0)
     assert hopf.kind == "Hopf" and abs(hopf.p - exact) < 1e-8
     assert hopf.frequency == pytest.approx(3, rel=1e-9)
-    names = [equilibria.classify(e, growth) for e in branch.eigenvalues]
+    names = [equilibria.classify(e, dt) for e in branch.eigenvalues]
     assert set(names) == {"stable spiral", "unstable spiral"}
 
 
@@ -154,10 +151,10 @@ def test_a_relu_network_against_its_exact_branch(excite, inhibit, seed, n_folds)
     w_in, b = rng.normal(0.3, 1, size=n), rng.normal(0, 0.5, size=n)
     flow = relu_flow(w, w_in, b)
     folds = exact_folds(w, w_in, b, bounds[0], bounds)
-    branch = equilibria.follow(flow, np.zeros(n), bounds[0], bounds, 0.02, np.sqrt(n))
-    own = [q.p for q in equilibria.bifurcations(flow, branch) if q.kind == "fold"]
+    branch = equilibria.follow_branch(flow, np.zeros(n), bounds[0], bounds, 0.02, np.sqrt(n))
+    found = [q.p for q in equilibria.find_bifurcations(flow, branch) if q.kind == "fold"]
     assert len(folds) == n_folds
-    np.testing.assert_allclose(own, folds, atol=1e-6)
+    np.testing.assert_allclose(found, folds, atol=1e-6)
     for x, p in zip(branch.x, branch.p, strict=True):
         np.testing.assert_allclose(flow.f(x, p), 0, atol=1e-8)
 
@@ -177,14 +174,14 @@ def test_jacobian_of_the_reduced_model():
     np.testing.assert_allclose(reduced_model.jacobian(s, cue), np.transpose(numeric), rtol=1e-5)
 
 
-def test_limit_cycle_of_the_reduced_model_against_a_long_run():
-    period, cycle = reduced_model.limit_cycle(0.5, 0.01)
+def test_an_orbit_of_the_reduced_model_against_a_long_run():
+    period, cycle = reduced_model.find_orbit(0.5, 0.01)
     np.testing.assert_allclose(cycle[0], cycle[-1], atol=1e-5)
     t = np.arange(0, 8, 1e-3)
-    x = reduced_model.simulate(0.5, 8.0, t_eval=t).y[0, 4000:] > 0.01
+    x = reduced_model.integrate(0.5, 8.0, t_eval=t).y[0, 4000:] > 0.01
     rises = np.flatnonzero(x[1:] & ~x[:-1])
     assert period == pytest.approx(np.diff(rises).mean() * 1e-3, rel=1e-3)
-    assert reduced_model.limit_cycle(1.8, 0.0) is None
+    assert reduced_model.find_orbit(1.8, 0.0) is None
 
 
 def test_local_exponents():
@@ -198,13 +195,11 @@ def test_local_exponents():
 
 def test_equilibria_at_a_cue_have_their_class_right_up_to_the_bifurcation():
     flow = one_variable(lambda x, p: p + x**2, lambda x, p: 2 * x)
-    branch = equilibria.whole_branch(flow, np.array([-1.0]), -1.0, (-1, 1), 0.05, 1.0)
-    found = equilibria.bifurcations(flow, branch)
-    curves = [diagram.curve_of(branch, lambda x: x[:, 0], found)]
+    (branch,) = equilibria.find_branches(flow, [(np.array([-1.0]), -1.0)], (-1, 1), 0.05, 1.0)
+    curves, _ = diagram.equilibrium_curves(flow, [branch])
+    np.testing.assert_array_equal(curves[0].z, curves[0].x[:, 0])
     for p in (-0.25, -1e-9):
-        low, high = diagram.classes_at(curves, p)
-        assert low == (pytest.approx(-np.sqrt(-p), abs=1e-2), "stable node")
-        assert high == (pytest.approx(np.sqrt(-p), abs=1e-2), "saddle")
+        assert diagram.classes_at(curves, p) == ["stable node", "saddle"]
         both = np.sort(np.ravel(equilibria.equilibria_at(flow, curves, p)))
         np.testing.assert_allclose(both, [-np.sqrt(-p), np.sqrt(-p)], atol=1e-7)
     assert diagram.classes_at(curves, 0.1) == [] == equilibria.equilibria_at(flow, curves, 0.1)
@@ -220,20 +215,24 @@ def planar_flow(around, slope):
     def jacobian(x, p):
         turn, square = p + around(np.arctan2(x[1], x[0])), x @ x
         by_x = slope(np.arctan2(x[1], x[0])) * np.array([-x[1], x[0]]) / square
-        own = (1 - square) * np.eye(2) - 2 * np.outer(x, x)
-        return own + turn * np.array([[0, -1], [1, 0]]) + np.outer([-x[1], x[0]], by_x)
+        radial = (1 - square) * np.eye(2) - 2 * np.outer(x, x)
+        return radial + turn * np.array([[0, -1], [1, 0]]) + np.outer([-x[1], x[0]], by_x)
 
     return Flow(f, jacobian, lambda x, p: np.array([-x[1], x[0]]))
 
 
-def ways_below_a_fold(flow, equilibria, fold, p):
-    def advance(x, p):
-        run = solve_ivp(lambda t, x: flow.f(x, p), (0, 5), x, rtol=1e-8, atol=1e-10)
-        return run.y[0], run.y[:, -1]
+def manifold_at(flow, points, fold_x, p):
+    """The manifold at p of the saddle among the equilibria `points` that is nearest to fold_x."""
 
-    for x in equilibria:
+    def run(x, p):
+        return solve_ivp(lambda t, x: flow.f(x, p), (0, 5), x, rtol=1e-8, atol=1e-10).y.T
+
+    fold = Bifurcation("fold", p + invariant_circle.BELOW, fold_x, 0.0, 0.0, (0.0, 0.0), 0)
+    for x in points:
         np.testing.assert_allclose(flow.f(x, p), 0, atol=1e-9)
-    return invariant_circle.circle_below(flow, equilibria, fold, p, advance)
+    p = fold.p - invariant_circle.BELOW  # as it is rounded there
+    branch = Branch(np.array(points), np.full(len(points), p), None, None, None, 1.0)
+    return invariant_circle.manifold_below(flow, [branch], fold, run)
 
 
 def on_circle(*angles):
@@ -244,10 +243,9 @@ def test_a_saddle_and_a_node_on_an_invariant_circle():
     flow = planar_flow(lambda phi: 1 - np.cos(phi), np.sin)
     p = -0.01
     angle = np.arccos(1 + p)  # saddle at +angle, node at -angle, which meet at p = 0
-    equilibria = on_circle(angle, -angle)
-    found = ways_below_a_fold(flow, equilibria, np.array([1.0, 0.0]), p)
-    assert found.closes and found.ends == (0, 0)
-    # one way leads back to the node at once, the other all the way round
+    found = manifold_at(flow, on_circle(angle, -angle), np.array([1.0, 0.0]), p)
+    assert found.closes
+    # one side leads back to the node at once, the other all the way round
     assert sorted(z.min() for z in found.z) == pytest.approx([-1, np.cos(angle)], abs=1e-2)
 
 
@@ -255,14 +253,13 @@ def test_a_saddle_between_two_nodes_is_on_no_invariant_circle():
     flow = planar_flow(lambda phi: 1 - np.cos(2 * phi), lambda phi: 2 * np.sin(2 * phi))
     p = -0.01
     angle = np.arccos(1 + p) / 2
-    equilibria = on_circle(angle, -angle, np.pi + angle, np.pi - angle)
-    found = ways_below_a_fold(flow, equilibria, np.array([1.0, 0.0]), p)
-    assert not found.closes and set(found.ends) == {0, 1}
+    points = on_circle(angle, -angle, np.pi + angle, np.pi - angle)
+    found = manifold_at(flow, points, np.array([1.0, 0.0]), p)
+    assert not found.closes
 
 
-def test_a_way_that_does_not_rest_closes_no_circle(monkeypatch):
-    monkeypatch.setattr(invariant_circle, "MAX_STRETCHES", 10)
+def test_a_side_that_reaches_no_equilibrium_closes_no_circle(monkeypatch):
+    monkeypatch.setattr(invariant_circle, "MAX_PARTS", 10)
     flow = one_variable(lambda x, p: p + min(x**2, 1), lambda x, p: 2 * x * (x**2 < 1))
-    fold = np.zeros(1)
-    found = ways_below_a_fold(flow, [np.array([-0.5]), np.array([0.5])], fold, -0.25)
-    assert not found.closes and set(found.ends) == {0, None}
+    found = manifold_at(flow, [np.array([-0.5]), np.array([0.5])], np.zeros(1), -0.25)
+    assert not found.closes and found.z[0][-1] < -0.49 and found.z[1][-1] > 10
