@@ -33,8 +33,7 @@ demo-tools:
 	apt-get install -y chromium chromium-driver
 
 bench: .venv/installed
-	$(PYTHON) benchmarks/run.py
-	$(PYTHON) benchmarks/cost.py
+	$(PYTHON) -m benchmarks.run --threads 2
 
 .venv/installed: requirements.txt requirements-dev.txt
 	python3 -m venv .venv

@@ -1,226 +1,212 @@
-"""What is timed: each function here gets the settings and returns a function that does it once.
+"""What is timed: each function gets settings and returns a function that does one unit of work."""
 
-Run as a process by race.py, `python contestants.py NAME SETTINGS`, so that each one's memory is its
-own: it answers a line on stdin with the seconds that settings["goes"] goes took, and the end of
-stdin with the peak memory [MB] above what it was before the first go. PyTorch is imported where it
-is needed; the JAX contestant does without.
-"""
-
-import json
 import math
+import multiprocessing
 import os
-import resource
-import sys
+import re
 import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+import numpy as np
+import torch
 
-from zrnn import configuration
+import models
+from zrnn import configuration, task
+from zrnn.errors import UserError
+from zrnn.training import descent
 
 CONFIG = configuration.load()
-MODEL, TRAINING = CONFIG.model, CONFIG.training
-RATE = 1e-4  # of Adam: small, so that the network stays what it is
+RATE = 1e-4  # learning rate, so small that the network hardly changes
 
 
-def network(settings):
-    """A fresh network of the settings' size and step."""
-    import torch
+@dataclass(frozen=True)
+class Settings:
+    """Numbers N, B and T of units, trials and steps; dt [s]; units of work timed together."""
 
-    import models
+    hidden: int
+    batch: int
+    steps: int
+    dt: float
+    repeat: int
+    device: str
+    threads: int
 
-    arguments = {**dict(MODEL), "hidden_dim": settings["hidden"], "dt": settings["dt"]}
-    model = models.build_model(generator=torch.Generator().manual_seed(0), **arguments)
-    return model.to(settings["device"])
-
-
-def batches(settings):
-    """Makes a batch, as the descent does: inputs (B, T, 2), target (B, T, 1), periods (B,)."""
-    import torch
-
-    from zrnn import task
-
-    seconds, generator = settings["steps"] * settings["dt"], torch.Generator().manual_seed(0)
-    return lambda: task.draw_trials(
-        TRAINING.periods,
-        settings["batch"],
-        seconds,
-        seconds / 2,
-        settings["dt"],
-        CONFIG.task,
-        generator,
-    )
+    def network(self):
+        """A new network of this size and time step."""
+        arguments = dict(CONFIG.model) | {"hidden_dim": self.hidden, "dt": self.dt}
+        generator = torch.Generator().manual_seed(0)
+        return models.build_model(generator=generator, **arguments).to(self.device)
 
 
-def updates(settings, forward=None):
-    """One update as the descent makes it, batch and noise included; forward: another way there."""
-    import torch
+def batch(settings):
+    """Draw a batch, as the descent does: inputs (B, T, 2), target (B, T, 1), periods (B,) [s]."""
+    seconds, generator = settings.steps * settings.dt, torch.Generator().manual_seed(0)
+    changes = {"batch_size": settings.batch, "trial_seconds": seconds, "click_seconds": seconds / 2}
+    training = CONFIG.training.model_copy(update=changes)
+    return lambda: task.draw_trials(training, settings.dt, CONFIG.task, generator)
 
-    from zrnn.training import descent
 
-    model, draw = network(settings), batches(settings)
+def noise(settings):
+    """Draw the recurrent noise of an update."""
+    model, generator = settings.network(), torch.Generator(settings.device).manual_seed(0)
+    currents = model.initial_state(settings.batch).repeat(settings.steps, 1, 1)
+    source = model.noise(generator, antithetic=True)
+    blocks = [currents[block] for block in models.blocks(settings.steps, settings.batch)]
+    return lambda: [source.add(block, 0) for block in blocks]
+
+
+def update(settings, precision="float32", forward=None):
+    """One update of the descent, with its batch and noise; forward: to use another forward pass."""
+    model, draw = settings.network(), batch(settings)
+    training = CONFIG.training.model_copy(update={"precision": precision})
     optimizer = torch.optim.Adam(model.parameters(), RATE)
-    noise = torch.Generator(settings["device"]).manual_seed(0)
+    generator = torch.Generator(settings.device).manual_seed(0)
     if forward:
         model.forward = lambda inputs, noise: forward(model, inputs, noise)
-    if settings["products"] == "bfloat16":
-        torch.set_float32_matmul_precision("medium")
 
-    def go():
-        inputs, target, periods = draw()
-        trials = inputs.to(settings["device"]), target.to(settings["device"]), periods
-        return descent.update_weights(model, optimizer, trials, noise, TRAINING)
+    def work():
+        trials = [values.to(settings.device) for values in draw()]
+        with descent.low_precision_matmul(training, settings.hidden):
+            return descent.update_weights(model, optimizer, trials, generator, training)
 
-    return go
+    return work
 
 
-def loops(settings):
-    """The same update by a loop over the steps that autograd records; anew: W made in each."""
-    import torch
+def autograd_loop(settings, make_w_once=True):
+    """The same update by a loop over the steps that autograd records."""
 
     def forward(model, inputs, noise):
-        w_hh, outputs, x = model.effective_w_hh(), [], model.initial_state(len(inputs))
+        outputs, state = [], model.initial_state(len(inputs))
+        w_hh = model.effective_w_hh() if make_w_once else None
         for u in inputs.unbind(1):
-            w_hh = model.effective_w_hh() if settings["anew"] else w_hh
-            drive = x.relu() @ w_hh.t() + u @ model.w_ih.t() + model.b_hh
-            xi = torch.zeros_like(x)
-            noise.add(xi[None])
-            x = (1 - model.alpha) * x + model.alpha * drive + xi
-            outputs.append(x.relu() @ model.w_ho.t() + model.b_ho)
+            z, state = model.step(u, state, noise, w_hh)
+            outputs.append(z)
         return torch.stack(outputs, 1), None
 
-    return updates(settings, forward)
+    return update(settings, forward=forward)
 
 
 def jax_scan(settings):
-    """The same update by JAX: jit of lax.scan, its gradient, clipping and Adam; the batch given."""
+    """The same update by JAX: jit of lax.scan, gradient, clipping and Adam, on a given batch."""
     import jax
     import jax.numpy as jnp
-    import numpy as np
 
-    n, batch, steps = settings["hidden"], settings["batch"], settings["steps"]
-    rng, alpha = np.random.default_rng(0), settings["dt"] / MODEL.tau
-    scale = math.sqrt(2 * alpha) * MODEL.sigma_rec
-    signs = np.where(np.arange(n) < round(MODEL.excit_percent * n), 1.0, -1.0)
+    n, n_trials, steps = settings.hidden, settings.batch, settings.steps
+    rng, alpha = np.random.default_rng(0), settings.dt / CONFIG.model.tau
+    scale = math.sqrt(2 * alpha) * CONFIG.model.sigma_rec
+    signs = np.where(np.arange(n) < round(CONFIG.model.excit_percent * n), 1.0, -1.0)
     signs = jnp.asarray((signs * (1 - np.eye(n))).astype(np.float32))
     sizes = dict(w_ih=(n, 2), w_hh=(n, n), b_hh=(n,), w_ho=(1, n), b_ho=(1,))
     weights = {k: rng.normal(0, 0.05 / n**0.5, s).astype(np.float32) for k, s in sizes.items()}
-    weights["w_hh"] = abs(weights["w_hh"])
-    inputs = rng.random((steps, batch, 2), dtype=np.float32)
-    target = rng.random((steps, batch, 1), dtype=np.float32)
+    inputs = rng.random((steps, n_trials, 2), dtype=np.float32)
+    target = rng.random((steps, n_trials, 1), dtype=np.float32)
 
     def loss(p, key):
         w_hh = jnp.abs(p["w_hh"]) * signs
 
-        def step(x, at):
-            u, xi = at
+        def step(x, u_xi):
+            u, xi = u_xi
             drive = jax.nn.relu(x) @ w_hh.T + u @ p["w_ih"].T + p["b_hh"]
             x = (1 - alpha) * x + alpha * drive + scale * xi
             return x, jax.nn.relu(x) @ p["w_ho"].T + p["b_ho"]
 
-        xi = jax.random.normal(key, (steps, batch // 2, n))
+        xi = jax.random.normal(key, (steps, n_trials // 2, n))
         xi = jnp.concatenate([xi, -xi], axis=1)
-        outputs = jax.lax.scan(step, jnp.zeros((batch, n)), (inputs, xi))[1]
+        outputs = jax.lax.scan(step, jnp.zeros((n_trials, n)), (inputs, xi))[1]
         return jnp.mean((outputs - target) ** 2)
 
     @jax.jit
-    def update(p, m, v, count, key):
-        key, own = jax.random.split(key)
-        value, g = jax.value_and_grad(loss)(p, own)
+    def step(p, m, v, count, key):
+        key, noise_key = jax.random.split(key)
+        g = jax.grad(loss)(p, noise_key)
         norm = jnp.sqrt(sum(jnp.sum(x**2) for x in g.values()))
-        g = {k: x * jnp.minimum(1, TRAINING.max_grad_norm / norm) for k, x in g.items()}
+        g = {k: x * jnp.minimum(1, CONFIG.training.max_grad_norm / norm) for k, x in g.items()}
         m = {k: 0.9 * m[k] + 0.1 * g[k] for k in g}
         v = {k: 0.99 * v[k] + 0.01 * g[k] ** 2 for k in g}
         rate = RATE * jnp.sqrt(1 - 0.99**count) / (1 - 0.9**count)
         p = {k: p[k] - rate * m[k] / (jnp.sqrt(v[k]) + 1e-8) for k in g}
-        return value, (p, m, v, count + 1, key)
+        return p, m, v, count + 1, key
 
     zeros = {k: jnp.zeros(s) for k, s in sizes.items()}
-    state = [(weights, zeros, zeros, 1.0, jax.random.PRNGKey(0))]
+    state = [weights, zeros, zeros, 1.0, jax.random.PRNGKey(0)]
 
-    def go():
-        value, state[0] = update(*state[0])
-        jax.block_until_ready(state[0])
-        return float(value)
+    def work():
+        state[:] = jax.block_until_ready(step(*state))
 
-    return go
+    return work
 
 
-def products(settings):
-    """The three products of an update alone, by torch.mm in float32, 2 T B N^2 each.
+def products(settings, at_once=False):
+    """The three products of an update alone, by torch.mm in float32, 2 T B N^2 operations each.
 
-    Rates with W and deltas with W', step by step, and the gradient of W, a block of steps at a
-    time; at_once: each of the three in one call, which no recurrence can do.
+    Rates by W and deltas by W', step by step, and the gradient of W, a block of steps at a time;
+    at_once: each of the three in one call, which no recurrence can do.
     """
-    import torch
-
-    from zrnn import recurrence
-
-    n, steps, batch = (settings[key] for key in ("hidden", "steps", "batch"))
-    tall = torch.randn(steps * batch, n, device=settings["device"])
-    matrix, total = tall.new_empty(n, n).normal_(), tall.new_zeros(n, n)
-    n_rows = [batch * (part.stop - part.start) for part in recurrence.blocks(steps, batch)]
-    rows = [batch] * steps
-    if settings["at_once"]:
-        rows = n_rows = [steps * batch]
+    n, steps, n_trials = settings.hidden, settings.steps, settings.batch
+    rates = torch.randn(steps * n_trials, n, device=settings.device)
+    matrix, gradient = rates.new_empty(n, n).normal_(), rates.new_zeros(n, n)
+    blocks = [n_trials * (block.stop - block.start) for block in models.blocks(steps, n_trials)]
+    step_rows, block_rows = ([len(rates)],) * 2 if at_once else ([n_trials] * steps, blocks)
 
     @torch.no_grad()
-    def go():
+    def work():
         for weights in (matrix.t(), matrix):
-            for some in tall.split(rows):
-                torch.mm(some, weights)
-        for some in tall.split(n_rows):
-            total.addmm_(some.t(), some)
+            for part in rates.split(step_rows):
+                torch.mm(part, weights)
+        for part in rates.split(block_rows):
+            gradient.addmm_(part.t(), part)
 
-    return go
-
-
-def noises(settings):
-    """The recurrent noise of one update, drawn as the network draws it."""
-    import torch
-
-    from zrnn import recurrence
-
-    generator = torch.Generator(settings["device"]).manual_seed(0)
-    source = recurrence.Noise(generator, 1.0, 0.01, mirrored=True)
-    steps, batch = settings["steps"], settings["batch"]
-    currents = torch.zeros(steps, batch, settings["hidden"], device=settings["device"])
-
-    def go():
-        for part in recurrence.blocks(steps, batch):
-            source.add(currents[part])
-
-    return go
+    return work
 
 
-def main(name, settings):
-    threads = settings["threads"]
-    if hasattr(os, "sched_setaffinity"):  # JAX has no other switch
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-    wait = lambda: None  # noqa: E731
-    if name != "jax_scan":
-        import torch
-
-        torch.set_num_threads(threads)
-        if settings["device"] == "cuda":
-            wait = torch.cuda.synchronize
-    go = globals()[name](settings)
-
-    def peak():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-
-    before = peak()
-    go()  # warm
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        began = time.perf_counter()
-        for _ in range(settings["goes"]):
-            go()
-        wait()
-        print((time.perf_counter() - began) / settings["goes"], flush=True)
-    on_cuda = settings["device"] == "cuda"
-    print(torch.cuda.max_memory_allocated() / 1e6 if on_cuda else peak() - before)
+def peak_memory(device: str) -> float:
+    """Peak memory [MB] of this process (Linux), or of its tensors on a CUDA device."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 1e6
+    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1e3
 
 
-if __name__ == "__main__":
-    main(sys.argv[1], json.loads(sys.argv[2]))
+process = {}  # what `prepare` has made in the process of a contestant
+
+
+def prepare(contestant, settings):
+    """Begin the process of a contestant."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: settings.threads])  # JAX obeys this
+    torch.set_num_threads(settings.threads)
+    process.update(settings=settings, work=contestant(settings))
+    process["memory"] = peak_memory(settings.device)
+
+
+def measure() -> tuple[float, float]:
+    """Seconds of a unit of work, and the peak memory [MB] of all work so far."""
+    settings, began = process["settings"], time.perf_counter()
+    for _ in range(settings.repeat):
+        process["work"]()
+    if settings.device == "cuda":
+        torch.cuda.synchronize()
+    seconds = (time.perf_counter() - began) / settings.repeat
+    return seconds, peak_memory(settings.device) - process["memory"]
+
+
+def race(contestants: dict, settings, repetitions: int) -> dict[str, tuple[list[float], float]]:
+    """{name: (seconds of each repetition, MB)} of contestants {name: function}.
+
+    Each has its own process. They are timed in turn, so that other load of the machine affects all
+    of them alike. Raises UserError.
+    """
+    spawn, found = multiprocessing.get_context("spawn"), {name: [] for name in contestants}
+    with ExitStack() as stack:
+        pools = {
+            name: stack.enter_context(ProcessPoolExecutor(1, spawn, prepare, (function, settings)))
+            for name, function in contestants.items()
+        }
+        for name in [*contestants] * (1 + repetitions):  # the first time compiles and allocates
+            try:
+                found[name].append(pools[name].submit(measure).result())
+            except BrokenProcessPool:
+                raise UserError(f"{name} cannot be timed; its error is above") from None
+    return {name: ([s for s, _ in some[1:]], some[-1][1]) for name, some in found.items()}

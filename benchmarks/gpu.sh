@@ -1,25 +1,42 @@
 #!/usr/bin/env bash
-# What is to be done once on a machine with a CUDA device, in under ten minutes: the tests, with
-# those that need CUDA; the update timed there; the recipe as a whole; figure 5. From the project's
-# folder, with a Python that has requirements.txt, requirements-dev.txt and a PyTorch for CUDA:
+# All that is measured in one session on a machine with a GPU, in less than eight minutes: updates,
+# a training, the original recipe, a drive, figure 5 and 16 networks; the tests run beside the last
+# four. With a Python that has requirements.txt, requirements-dev.txt and PyTorch for CUDA:
 #     PYTHON=.venv/bin/python benchmarks/gpu.sh FOLDER
-# Everything goes to FOLDER: what each said as .txt, the network, the figures. What fails does not
-# stop the rest; the last lines say how each ended.
+#     QUICK=1 benchmarks/gpu.sh FOLDER          the same in tiny sizes, on any device
+# FOLDER gets the results, what each step prints (STEP.txt) and the exit codes (summary.txt). A step
+# that fails or reaches its time limit (exit code 124) does not stop the others.
+# shellcheck disable=SC2086  # $quick holds several words
 set -u
-python="$(realpath "${PYTHON:-python}")"
-home="$(cd "$(dirname "$0")/.." && pwd)"
-mkdir -p "$1"
-cd "$1" || exit 2
-nvidia-smi >nvidia-smi.txt 2>&1
+python="$(realpath -s "$(command -v "${PYTHON:-python}")")"
+export PYTHONPATH="$(cd "$(dirname "$0")/.." && pwd)"
+mkdir -p "$1" && cd "$1" || exit 2
+device=cuda race="" quick="" seeds=0..15 checkpoint=best_model.pth tests="$PYTHONPATH/tests"
+if [ -n "${QUICK:-}" ]; then
+    device=auto race="--hidden 20 --repetitions 1" seeds=0..1 checkpoint=shipped
+    quick="--model.hidden_dim 40 --model.dt 0.01 --training.dt 0.01 --training.epochs 20"
+    quick+=" --training.batch_size 2 --training.refine false --training.calibrate false"
+    quick+=" --check.enable false --fig5.grid 4 --drive.keep_seconds 2 --drive.extra_periods 0"
+    tests="$PYTHONPATH/tests/test_taps.py"
+fi
 
-run() { # name, seconds at most, command
+step() { # name, time limit [s], words for Python
     local name="$1" limit="$2" began=$SECONDS
     shift 2
-    timeout "$limit" "$@" >"$name.txt" 2>&1
+    timeout -k 10 "$limit" "$python" "$@" >"$name.txt" 2>&1
     echo "$name: exit code $?, $((SECONDS - began)) s" | tee -a summary.txt
 }
-run bench 90 "$python" "$home/benchmarks/run.py" --only cuda
-run train 200 "$python" "$home/train.py" --device cuda --overwrite
-run fig5 100 "$python" "$home/plot_fig5.py" --device cuda --checkpoint best_model.pth
-run test 200 "$python" -m pytest -q -rs "$home/tests"
-tail -n 3 bench.txt test.txt
+script() { # name, time limit [s], script, flags
+    step "$1" "$2" "$PYTHONPATH/$3" --device $device $quick "${@:4}"
+}
+
+nvidia-smi >nvidia-smi.txt 2>&1
+step race 60 -m benchmarks.run --only updates+descent --device $device $race
+script train 80 train.py
+step tests 330 -m pytest -q -rfEs $tests &
+script original 90 train.py --config_path "$PYTHONPATH/configs/original.yaml" --name original
+script drive 45 drive_model_and_save_outputs.py --checkpoint $checkpoint
+script fig5 50 plot_fig5.py --checkpoint $checkpoint
+step networks 150 -m experiments.seeds networks --seeds $seeds --jobs 16 $quick
+wait
+grep -h "^FAILED\|^ERROR\|passed\|failed" tests.txt

@@ -1,111 +1,85 @@
-"""Draw what each part of the training does: ITI error against cue after each of the three.
+"""Draw the error of the ITI against the cue after each part of the training.
 
-python experiments/recipe_picture.py
+python -m experiments.recipe_picture FOLDER
 
---config_path FILE   and every flag of train.py that names a key
---folder NAME        where recipe.png, its arrays (.npz) and numbers (.json) go
+--config_path FILE   and every flag of train.py that is a key of the configuration
 
-Trains a network as train.py does, and drives what it is after each part at model.dt, with noise,
-each cue alone from rest. What the descent leaves is also driven at the step it was trained with.
+Three trainings end after the descent, the refinement and the calibration. Each network is driven
+with the cue alone from rest, with noise; after the descent also with the time step of the descent.
+FOLDER gets the networks, recipe.png and its arrays (.npz).
 """
 
-import copy
-import sys
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
-import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from zrnn.training.recipe import train
 
 import models
-from zrnn import cli, configuration, evaluate, figures
-from zrnn.checkpoints import provenance
-from zrnn.figures import plt
-from zrnn.training.state import TrainingRun
+from experiments.seeds import train_all
+from zrnn import checkpoints, cli, configuration, evaluate, figures
 
-N_CUES, BEYOND = 24, 0.04  # over the trained range and, of the period, beyond both its ends
-RUNS, SECONDS = 4, 50.0  # of each cue, and what is kept of each run
-LOOKS = ("#999999", "v"), ("#D55E00", "s"), ("#E69F00", "^"), ("#0072B2", "o")  # of each curve
-FINE = "refinement", "calibration"  # the parts that are drawn enlarged, too
-
-
-@dataclass(frozen=True)
-class Errors:
-    """ITI errors at the cues: mean and SD over the runs, (C,); NaN where a run has no beat."""
-
-    mean: np.ndarray
-    sd: np.ndarray
+PARTS = {  # flags with which the training ends after each part
+    "descent": {"training.refine": False, "training.calibrate": False},
+    "refinement": {"training.calibrate": False},
+    "calibration": {},
+}
+N_CUES, MARGIN = 24, 0.04  # over the trained range and this fraction beyond both its ends
+RUNS, SECONDS = 4, 50.0  # runs of each cue; [s] evaluated of each run
+STYLES = ("#999999", "v"), ("#D55E00", "s"), ("#E69F00", "^"), ("#0072B2", "o")  # of four curves
 
 
-def snapshots(config) -> dict[str, torch.nn.Module]:
-    """Train a network; copies of it after each part, {part: network}, each at the dt of its end."""
-    run = TrainingRun.begin(models.build_model, config)
-    kept, before = {}, "descent"
-    for row in train(run, config):  # the first row of a part comes before it changes anything
-        if row.part != before:
-            kept[before] = copy.deepcopy(run.model)
-            before = row.part
-    return kept | {before: run.model}
+def noisy_itis(model, cues, task, runs: int, seconds: float) -> np.ndarray:
+    """Mean ITIs [s] with noise at the cues (C,), for each run (runs, C); NaN where no beat is."""
+    beats = evaluate.beats_at_cues(model, np.tile(cues, runs), task, seconds)
+    return np.array([b.mean_iti if b.ok else np.nan for b in beats]).reshape(runs, -1)
 
 
-def measure(model, cues, task) -> Errors:
-    """Drive the network at the cues (C,)."""
-    beats = evaluate.beats_at_cues(model, np.tile(cues, RUNS), task, SECONDS)
-    itis = np.array([beat.mean_iti if beat.ok else np.nan for beat in beats]).reshape(RUNS, -1)
-    errors = itis * cues / task.cue_constant - 1
-    return Errors(errors.mean(0), errors.std(0, ddof=1))
+def draw_errors(panel, cues, errors, trained_cues):
+    """Errors {label: (runs, C)} against the cue, mean ± SD; x: no beat. Shaded: trained cues."""
+    panel.axvspan(min(trained_cues), max(trained_cues), color="0.93", zorder=0)
+    panel.axhline(0, color="black", lw=1)
+    panel.set(xlabel="context cue", ylabel="error of the ITI [%]")
+    for (label, values), (colour, marker) in zip(
+        errors.items(), STYLES[-len(errors) :], strict=True
+    ):
+        mean, sd = 100 * values.mean(0), 100 * values.std(0, ddof=1)
+        style = dict(color=colour, marker=marker, ms=4.5, lw=1, capsize=2, label=label)
+        panel.errorbar(cues, mean, sd, **style)
+        lost = cues[np.isnan(mean)]
+        panel.plot(lost, 0 * lost, "x", color=colour, ms=8, mew=2)
 
 
-def draw(cues, found: dict[str, Errors], trained_cues, bound):
-    """Error against cue on two scales: all parts, and those that set the tempo; x: no beat."""
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
-    for panel in axes:
-        panel.axvspan(min(trained_cues), max(trained_cues), color="0.93", zorder=0)
-        panel.axhline(0, color="black", lw=1)
-        panel.set(xlabel="context cue", ylabel="error of the ITI [%]")
-    for (label, errors), (colour, marker) in zip(found.items(), LOOKS, strict=True):
-        look = dict(color=colour, marker=marker, ms=4.5, lw=1, capsize=2, label=f"after {label}")
-        for panel in axes if label in FINE else axes[:1]:
-            panel.errorbar(cues, 100 * errors.mean, 100 * errors.sd, **look)
-        lost = cues[np.isnan(errors.mean)]
-        axes[0].plot(lost, np.zeros(len(lost)), "x", color=colour, ms=8, mew=2)
-    for sign in (-1, 1):
-        axes[1].axhline(100 * sign * bound, color="0.3", lw=1, ls="--")
+def draw(cues, errors, trained_cues, max_error):
+    """The errors after each part; and, enlarged, those after refinement and calibration."""
+    figure, axes = figures.plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    draw_errors(axes[0], cues, errors, trained_cues)
+    draw_errors(axes[1], cues, dict(list(errors.items())[-2:]), trained_cues)
+    axes[1].axhline(-100 * max_error, color="0.3", lw=1, ls="--")
+    axes[1].axhline(100 * max_error, color="0.3", lw=1, ls="--")
     axes[0].set_title("each part; x: no beat")
-    axes[1].set_title(f"enlarged; dashed: ± {bound:.1%}")
+    axes[1].set_title(f"enlarged; dashed: ± {max_error:.1%}")
     axes[0].legend(fontsize=9)
     return figure
 
 
-def main(config_path=None, folder="recipe_plotting", **flags):
+def main(*folder: str, config_path=None, **flags):
     config = configuration.load(config_path, flags)
-    periods, task = config.training.periods, config.task
-    cues = np.linspace(
-        task.cue_constant / max(periods) / (1 + BEYOND),
-        task.cue_constant / min(periods) * (1 + BEYOND),
-        N_CUES,
-    )
-    kept = snapshots(config)
-    found = {}
-    for dt in (config.training.dt, config.model.dt):
-        with kept["descent"].temporarily(dt=dt):
-            errors = measure(kept["descent"], cues, task)
-        found[f"descent, at {1000 * dt:g} ms"] = errors
-    found |= {part: measure(kept[part], cues, task) for part in FINE}
-    for label, errors in found.items():
-        own = np.abs(errors.mean)
-        print(f"{label:>22}: worst {np.nanmax(own):.2%}, no beat at {np.isnan(own).sum()} cues")
-    trained_cues = [task.cue_constant / period for period in periods]
-    text = configuration.to_text(config, provenance())
-    figure = draw(cues, found, trained_cues, config.check.max_error)
-    arrays = {label: np.stack([errors.mean, errors.sd]) for label, errors in found.items()}
-    figures.save_results(
-        folder, text, {"recipe": figure}, "png", {"recipe": {"cues": cues} | arrays}
-    )
+    flags |= {"config_path": config_path, "check.enable": False}
+    folder, _ = train_all(folder, {part: flags | PARTS[part] for part in PARTS}, jobs=2)
+    trained_cues = config.task.cue_constant / np.array(config.training.periods)
+    cues = np.linspace(trained_cues.min() / (1 + MARGIN), trained_cues.max() * (1 + MARGIN), N_CUES)
+    coarse = f"descent, at {1000 * config.training.dt:g} ms"
+    fine = f"descent, at {1000 * config.model.dt:g} ms"
+    errors = {}
+    for label in (coarse, fine, "refinement", "calibration"):
+        model = models.load_network(folder / f"{label.partition(',')[0]}.pth")
+        with model.temporarily(dt=config.training.dt if label == coarse else None):
+            itis = noisy_itis(model, cues, config.task, RUNS, SECONDS)
+        errors[label] = itis * cues / config.task.cue_constant - 1
+        means = np.abs(errors[label].mean(0))
+        lost = np.isnan(means).sum()
+        print(f"{label:>22}: largest error {np.nanmax(means):.2%}, no beat at {lost} cues")
+    text = configuration.to_text(config, checkpoints.provenance())
+    picture = {"recipe": draw(cues, errors, trained_cues, config.check.max_error)}
+    arrays = {label: np.stack([x.mean(0), x.std(0, ddof=1)]) for label, x in errors.items()}
+    figures.save_results(folder, text, picture, "png", {"recipe": {"cues": cues} | arrays})
 
 
 if __name__ == "__main__":

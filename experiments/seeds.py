@@ -1,57 +1,96 @@
-"""Train networks of many seeds side by side, one thread each, and end with tables of them.
+"""Train networks of several seeds in parallel, one thread each, and print tables of them.
 
-python experiments/seeds.py FOLDER --seeds 0..9 --jobs 2
+python -m experiments.seeds FOLDER --seeds 0..9 --jobs 2
 
---seeds 0..9         the first and the last, or one
---jobs 2             how many are trained at a time
---config_path FILE   and every flag of train.py that names a key: --training.epochs 500
+--seeds 0..9         the first and the last seed, or a single one
+--jobs 2             number of networks trained at a time
+--config_path FILE   and every flag of train.py that is a key of the configuration
 
-FOLDER holds TYPE_seedN.pth, its log (.csv), and what train.py said (.txt). What is there is not
-trained again, what was stopped is gone on with, what fails is listed. In a job array, every job
-trains the seed of its own index (SLURM_ARRAY_TASK_ID).
+FOLDER gets TYPE_seedN.pth, its log (.csv) and what train.py printed (.txt). The same command skips
+networks that are complete and continues those that were stopped.
 """
 
-import os
+import re
+import subprocess
 import sys
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-import side_by_side
-
 from experiments import tables
-from zrnn import cli, configuration
+from zrnn import cli, configuration, files
+from zrnn.checkpoints import HOME
 from zrnn.errors import UserError
 
+MAX_SEEDS = 10_000  # in one call
 
-def seeds_of(text: str, index: str | None = None) -> list[int]:
-    """The seeds that "0..9" or "3" stands for; of them only `index`, if given."""
-    first, _, last = text.partition("..")
-    if not first.isdigit() or not (last or first).isdigit():
-        raise UserError(f"--seeds is {text}; allowed: 0..9, the first and the last, or one")
-    seeds = range(int(first), int(last or first) + 1)
-    if index is not None and index not in map(str, seeds):
-        raise UserError(f"SLURM_ARRAY_TASK_ID is {index}; allowed: one of --seeds, {text}")
-    return [seed for seed in seeds if index in (None, str(seed))]
+
+def seeds_of(text: str) -> range:
+    """The seeds that "0..9" or "3" stands for. Raises UserError."""
+    match = re.fullmatch(r"([0-9]{1,10})(?:\.\.([0-9]{1,10}))?", text)
+    seeds = range(int(match[1]), int(match[2] or match[1]) + 1) if match else range(0)
+    if not 0 < len(seeds) <= MAX_SEEDS:
+        raise UserError(f"--seeds is {text[:40]!r}; allowed: 3, or 0..9 with up to {MAX_SEEDS}")
+    return seeds
+
+
+def start_training(path: Path, flags: dict) -> subprocess.Popen:
+    """Start or continue train.py for PATH.pth and its log PATH.csv; PATH.txt: what it prints."""
+    flags = {"resume": "auto", "threads": 1, "plotting.enable": False} | flags
+    flags |= {"training.save_path": f"{path}.pth", "training.log_path": f"{path}.csv"}
+    words = [f"--{key}={value}" for key, value in flags.items() if value is not None]
+    with open(f"{path}.txt", "w") as log:
+        return subprocess.Popen([sys.executable, HOME / "train.py", *words], stdout=log, stderr=log)
+
+
+def train_all(words, networks: dict[str, dict], jobs: int) -> tuple[Path, list[str]]:
+    """Train NAME.pth for each {name: flags of train.py}, `jobs` at a time.
+
+    words: the folder, alone. Complete networks are skipped. If this process is stopped, the
+    trainings are stopped and save their state. Returns the folder and the names of those that are
+    complete at the end. Raises UserError.
+    """
+    if len(words) != 1 or jobs < 1:
+        raise UserError("allowed: one folder and at least one job, as FOLDER --jobs 2")
+    folder, processes = Path(*words), {}
+
+    def is_complete(name):
+        return (folder / f"{name}.pth").exists() and not (folder / f"{name}.pth.state").exists()
+
+    def train(name):
+        processes[name] = start_training(folder / name, networks[name])
+        return name, processes[name].wait()
+
+    with cli.if_stopped("the same command continues"), files.user_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        waiting = [name for name in networks if not is_complete(name)]
+        print(f"{len(waiting)} to train, {len(networks) - len(waiting)} complete", flush=True)
+        pool = ThreadPool(min(jobs, len(networks)))
+        try:
+            for name, code in pool.imap_unordered(train, waiting):
+                printed = (folder / f"{name}.txt").read_text(errors="replace").strip()
+                result = ["nothing printed", *printed.splitlines()][-1] if code else "trained"
+                print(f"{name}: {result}", flush=True)
+        finally:
+            pool.terminate()
+            for process in processes.values():
+                process.terminate()
+            for process in processes.values():
+                process.wait()
+    return folder, [name for name in networks if is_complete(name)]
 
 
 def main(*folder: str, seeds="0..9", jobs=2, config_path=None, **flags):
-    if len(folder) != 1 or jobs < 1:
-        raise UserError("allowed: one folder and at least one job: FOLDER --seeds 0..9 --jobs 2")
-    folder = Path(*folder)
-    config = configuration.load(config_path, flags)  # a mistake is told before anything starts
-    if config_path is not None:
-        flags["config_path"] = config_path
-    commands = {}
-    for seed in seeds_of(seeds, os.environ.get("SLURM_ARRAY_TASK_ID")):
-        name = f"{config.model.type}_seed{seed}"
-        commands[name] = side_by_side.training(folder, name, flags | {"training.seed": seed})
-    failed = side_by_side.train_all(folder, commands, jobs)
-    made = [folder / f"{name}.pth" for name in commands if name not in failed]
-    if made and config.check.enable:
-        print(tables.report([tables.read_network(path) for path in made]))
-    if failed:
-        raise UserError(f"{len(failed)} of {len(commands)} networks were not trained, see above")
+    config = configuration.load(config_path, flags)  # reports mistakes before any training
+    flags["config_path"] = config_path
+    networks = {
+        f"{config.model.type}_seed{seed}": flags | {"training.seed": seed}
+        for seed in seeds_of(seeds)
+    }
+    folder, complete = train_all(folder, networks, jobs)
+    if complete and config.check.enable:
+        print(tables.report({n: tables.read_evaluation(folder / f"{n}.pth") for n in complete}))
+    if missing := len(networks) - len(complete):
+        raise UserError(f"{missing} of {len(networks)} networks could not be trained, see above")
 
 
 if __name__ == "__main__":

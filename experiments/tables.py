@@ -1,203 +1,116 @@
-"""Tables over trained networks, in Markdown, from the verdicts that train.py keeps with them."""
+"""Print tables of trained networks, in Markdown: each network, and mean and SD over all of them.
 
-import csv
-import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+python -m experiments.tables pretrained/*.pth
+
+The evaluations are those that train.py has saved in the checkpoints.
+"""
+
 from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
-from zrnn import configuration, evaluate
+from zrnn import cli, configuration
 from zrnn.checkpoints import read_checkpoint
 from zrnn.errors import UserError
-from zrnn.evaluate import Evaluation
+from zrnn.evaluate import CLICKS, REST, Evaluation, of_condition, weber_slope
 
-# Mean ITIs [s] of the predecessor, read from the trained points of its published figure (right
-# panel of PCA_and_model_activity_stats.png); a pixel is 2 ms, so each is good to about 1 ms.
-PREDECESSOR = {
-    0.5: 0.496,
-    0.333: 0.341,
-    0.25: 0.256,
-    0.2: 0.209,
-    0.166: 0.172,
-    0.143: 0.146,
-    0.125: 0.130,
-}
+# Periods, and mean ITIs of the original code, both in s; read from its published figure
+# PCA_and_model_activity_stats.png, in which a pixel is 2 ms
+PERIODS = 0.5, 0.333, 0.25, 0.2, 0.166, 0.143, 0.125
+ORIGINAL_ITIS = 0.496, 0.341, 0.256, 0.209, 0.172, 0.146, 0.130
 
 
-@dataclass(frozen=True)
-class Network:
-    """A judged network: a short name, its verdict, and what its training took, {part: [s]}."""
-
-    name: str
-    evaluation: Evaluation
-    seconds: dict[str, float]
-
-
-def read_network(path) -> Network:
-    """The verdict kept in a checkpoint, and the log beside it if there is one. Raises UserError."""
+def read_evaluation(path) -> Evaluation:
+    """The evaluation in a checkpoint. Raises UserError."""
     path, content = read_checkpoint(path, configuration.load().model)
-    if "evaluation" not in content:
-        raise UserError(f"checkpoint {path}: no verdict; train it with check.enable true")
     try:
-        verdict = Evaluation.from_dict(content["evaluation"])
+        return Evaluation.from_dict(content["evaluation"])
     except (KeyError, TypeError):
-        raise UserError(f"checkpoint {path}: its verdict is of an older version") from None
-    log = path.with_suffix(".csv")
-    seconds = part_seconds(log) if log.exists() else {}
-    if "training_seconds" in content:
-        seconds["all parts"] = content["training_seconds"]
-    return Network(path.stem.rpartition("_")[2], verdict, seconds)
+        raise UserError(
+            f"checkpoint {path}: no evaluation of this version; train it with check.enable true"
+        ) from None
 
 
-def part_seconds(log: Path) -> dict[str, float]:
-    """What each part of a training took [s], from its log: {part: seconds}."""
-    with open(log, encoding="utf-8", newline="") as file:
-        rows = [(row.get("part"), float(row["seconds"])) for row in csv.DictReader(file)]
-    ends = [(part, [*own][-1][1]) for part, own in itertools.groupby(rows, lambda row: row[0])]
-    starts = [0.0, *(end for _, end in ends[:-1])]
-    return {part: end - start for (part, end), start in zip(ends, starts, strict=True)}
+def markdown(rows: list[dict[str, str]]) -> str:
+    """A table of rows {column: cell}; cells that a row lacks are empty."""
+    heads = list(dict.fromkeys(head for row in rows for head in row))
+    lines = [heads, ["---"] * len(heads), *([row.get(h, "") for h in heads] for row in rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """A table, of which the first row is the head."""
-    head, *body = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([head, "|---" * len(rows[0]) + "|", *body])
-
-
-def spread(values, unit="", sign="") -> str:
-    """Mean ± SD of the values that are numbers, and of how many of all where not of all."""
-    values = np.asarray(values, dtype=float)
-    own = values[np.isfinite(values)]
-    if not len(own):
+def mean_sd(values, unit="", sign="") -> str:
+    """Mean ± SD of the values that are numbers, and how many are if not all."""
+    numbers = np.array(values)[np.isfinite(values)]
+    if not len(numbers):
         return "none"
-    sd = f" ± {own.std(ddof=1):.2f}" if len(own) > 1 else ""
-    few = f" ({len(own)} of {len(values)})" if len(own) < len(values) else ""
-    return f"{own.mean():{sign}.2f}{sd}{unit}{few}"
+    sd = f" ± {numbers.std(ddof=1):.2f}" if len(numbers) > 1 else ""
+    count = f" ({len(numbers)} of {len(values)})" if len(numbers) < len(values) else ""
+    return f"{numbers.mean():{sign}.2f}{sd}{unit}{count}"
 
 
-def worst_of(values) -> str:
-    """The share farthest from 0, in per cent; "lost" where a network has none."""
-    values = np.asarray(values, dtype=float)
-    if np.isnan(values).any():
-        return "lost"
-    return f"{100 * values[np.argmax(np.abs(values))]:+.2f} %"
+def largest(fractions, sign="+") -> str:
+    """The fraction farthest from 0, in per cent; "lost" if one is NaN."""
+    return "lost" if np.isnan(fractions).any() else f"{100 * max(fractions, key=abs):{sign}.2f} %"
 
 
-def tempo_table(networks: Sequence[Network]) -> str:
-    """The trained periods, over the networks: errors, CVs, beats adrift; and the predecessor's."""
-    conditions = evaluate.CLICKS, evaluate.REST
-    rows = [
-        [
-            "period",
-            "predecessor",
-            "ITI error: mean ± SD",
-            "worst",
-            "from rest: worst",
-            "CV: mean ± SD",
-            "worst",
-            "beats adrift at the end",
-        ],
-    ]
-    every = [row for network in networks for row in network.evaluation.statistics]
-    for period in sorted({row.period for row in every if row.condition == evaluate.CLICKS})[::-1]:
-        own, alone = (
-            [row for row in every if row.period == period and row.condition == condition]
-            for condition in conditions
+def tempo_table(evaluations: dict[str, Evaluation]) -> str:
+    """A row for each trained period, over all networks {name: evaluation}."""
+    rows, original = [], dict(zip(PERIODS, ORIGINAL_ITIS, strict=True))
+    every = [one for evaluation in evaluations.values() for one in evaluation.statistics]
+    for period in sorted({one.period for one in of_condition(every, CLICKS)}, reverse=True):
+        clicks, rest = (
+            [one for one in every if (one.condition, one.period) == (condition, period)]
+            for condition in (CLICKS, REST)
         )
-        known = PREDECESSOR.get(period)
-        rows.append(
-            [
-                f"{period:.3f} s",
-                "" if known is None else f"{100 * (known / period - 1):+.1f} %",
-                spread([100 * row.error for row in own], " %", sign="+"),
-                worst_of([row.error for row in own]),
-                worst_of([row.error for row in alone]),
-                spread([100 * row.cv for row in own], " %"),
-                worst_of([row.cv for row in own]).lstrip("+"),
-                spread([row.drift for row in own], sign="+"),
-            ]
-        )
+        known = f"{100 * (original[period] / period - 1):+.1f} %" if period in original else ""
+        row = {"period": f"{period:.3f} s", "original code": known}
+        row["ITI error: mean ± SD"] = mean_sd([100 * one.error for one in clicks], " %", sign="+")
+        row["largest error"] = largest([one.error for one in clicks])
+        row["from rest: largest error"] = largest([one.error for one in rest])
+        row["CV: mean ± SD"] = mean_sd([100 * one.cv for one in clicks], " %")
+        row["largest CV"] = largest([one.cv for one in clicks], sign="")
+        row["drift at the end [beats]"] = mean_sd([one.drift for one in clicks], sign="+")
+        rows.append(row)
     return markdown(rows)
 
 
-def findings_table(networks: Sequence[Network]) -> str:
-    """A row a network: every measure, and what the training took; a miss is bold."""
-    findings = [network.evaluation.criteria for network in networks]
-    parts = list(dict.fromkeys(part for network in networks for part in network.seconds))
-    rows = [
-        ["", *(f.measure for f in findings[0]), *(f"time: {part}" for part in parts)],
-        ["to reach", *(f.target for f in findings[0]), *("" for _ in parts)],
-    ]
-    for network, own in zip(networks, findings, strict=True):
-        took = [network.seconds.get(part) for part in parts]
-        cells = [f.value if f.met else f"**{f.value}**" for f in own]
-        rows.append([network.name, *cells, *("" if s is None else f"{s:.0f} s" for s in took)])
+def criteria_table(evaluations: dict[str, Evaluation]) -> str:
+    """A row for each network {name: evaluation}: every measure, bold if its target is missed."""
+    rows = [{"": "target"}]
+    for name, evaluation in evaluations.items():
+        rows[0] |= {one.measure: one.target for one in evaluation.criteria}
+        values = {c.measure: c.value if c.met else f"**{c.value}**" for c in evaluation.criteria}
+        rows.append({"": name} | values)
     return markdown(rows)
 
 
-def variants_table(networks: dict[str, Network | str]) -> str:
-    """A row a variant of the training: the worst over its tempos, or why there is no network."""
-    rows = [
-        [
-            "variant",
-            "worst error, trained",
-            "worst error, never trained",
-            "worst CV",
-            "slope",
-            "missed, extra",
-            "time",
-        ]
-    ]
-    for name, network in networks.items():
-        if isinstance(network, str):
-            rows.append([name, network, *[""] * (len(rows[0]) - 2)])
-            continue
-        clicked, others = (
-            evaluate.of_condition(network.evaluation.statistics, condition)
-            for condition in (evaluate.CLICKS, evaluate.UNTRAINED)
-        )
-        slope = evaluate.weber_slope(clicked)
-        rows.append(
-            [
-                name,
-                worst_of([row.error for row in clicked]),
-                worst_of([row.error for row in others]),
-                worst_of([row.cv for row in clicked]).lstrip("+"),
-                f"{slope:.2f}" if np.isfinite(slope) else "",
-                f"{sum(row.missed for row in clicked)}, {sum(row.extra for row in clicked)}",
-                f"{network.seconds['all parts']:.0f} s",
-            ]
-        )
-    return markdown(rows)
-
-
-def weber_text(networks: Sequence[Network]) -> str:
+def weber_text(evaluations: dict[str, Evaluation]) -> str:
     """Slope of log SD against log mean ITI over the networks, with Student's 95 % interval."""
-    slopes = np.array(
-        [
-            evaluate.weber_slope(
-                evaluate.of_condition(network.evaluation.statistics, evaluate.CLICKS)
-            )
-            for network in networks
-        ]
-    )
-    slopes = slopes[np.isfinite(slopes)]
+    slopes = [weber_slope(of_condition(e.statistics, CLICKS)) for e in evaluations.values()]
+    slopes, text = np.array(slopes)[np.isfinite(slopes)], "slope of log SD against log mean ITI"
     if len(slopes) < 2:
-        return "slope of log SD against log mean ITI: too few networks for an interval"
-    half = stats.t.ppf(0.975, len(slopes) - 1) * stats.sem(slopes)
-    return (
-        f"slope of log SD against log mean ITI: {slopes.mean():.2f}, 95 % interval "
-        f"{slopes.mean() - half:.2f} to {slopes.mean() + half:.2f} ({len(slopes)} networks)"
-    )
+        return f"{text}: too few networks for an interval"
+    low, high = stats.t.interval(0.95, len(slopes) - 1, slopes.mean(), stats.sem(slopes))
+    interval = f"95 % interval {low:.2f} to {high:.2f}"
+    return f"{text}: {slopes.mean():.2f}, {interval} ({len(slopes)} networks)"
 
 
-def report(networks: Sequence[Network]) -> str:
-    """All tables; those over networks where there are several."""
-    met = sum(network.evaluation.met for network in networks)
-    parts = [f"{met} of {len(networks)} networks meet every bound", findings_table(networks)]
-    if len(networks) > 1:
-        parts[1:1] = [tempo_table(networks), weber_text(networks)]
+def report(evaluations: dict[str, Evaluation]) -> str:
+    """All tables; those over networks {name: evaluation} only if there are several."""
+    met = sum(evaluation.met for evaluation in evaluations.values())
+    parts = [f"{met} of {len(evaluations)} networks meet every target", criteria_table(evaluations)]
+    if len(evaluations) > 1:
+        parts[1:1] = [tempo_table(evaluations), weber_text(evaluations)]
     return "\n\n".join(parts)
+
+
+def main(*paths: str):
+    if not paths:
+        raise UserError("no networks; train some with python -m experiments.seeds FOLDER")
+    in_order = sorted(paths, key=lambda path: (len(path), path))  # seed12 after seed2
+    print(report({Path(path).stem: read_evaluation(path) for path in in_order}))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-HOME = Path(__file__).parents[1]
-sys.path.insert(0, str(HOME))
+import models
+from zrnn import configuration
 
-import models  # noqa: E402
-from zrnn import configuration  # noqa: E402
+HOME = Path(__file__).parents[1]
 
 # the descent only, at dt = tau, of a small network, which is too short to learn the task
 QUICK = {

@@ -1,54 +1,51 @@
-"""Trainings side by side, tables of what they made, experiments on small networks, benchmarks."""
+"""Trainings in parallel, tables of what they made, experiments on small networks, benchmarks."""
 
+import os
+import signal
+import subprocess
 import sys
+import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from zrnn.training.recipe import Row as Step
 
-from experiments import tables
-from zrnn import configuration, evaluate
+from benchmarks import contestants
+from benchmarks import run as benchmark
+from experiments import ablations, extend_cue_range, recipe_picture, seeds, tables
+from zrnn import configuration
 from zrnn.checkpoints import save_checkpoint
 from zrnn.errors import UserError
-from zrnn.evaluate import Finding, Row, Verdict
-from zrnn.training import descent, refinement
+from zrnn.evaluate import CLICKS, REST, Criterion, Evaluation, PeriodStatistics
+from zrnn.training import refinement
 
-for folder in ("experiments", "benchmarks"):
-    sys.path.insert(0, str(Path(__file__).parents[1] / folder))
-
-import ablations  # noqa: E402
-import contestants  # noqa: E402
-import race  # noqa: E402
-import reach  # noqa: E402
-import recipe_picture  # noqa: E402
-import run  # noqa: E402
-import seeds  # noqa: E402
-import side_by_side  # noqa: E402
+HOME = Path(__file__).parents[1]
+SIZES = contestants.Settings(
+    hidden=24, batch=4, steps=30, dt=0.01, repeat=1, device="cpu", threads=1
+)
 
 
-def network(name, errors, slope, met=True):
-    """A network with these ITI errors at 0.25 and 0.5 s, a CV of 1 % at 0.25 s and a slope."""
-    rows = []
-    for condition in (evaluate.CLICKS, evaluate.REST):
+def evaluation(errors, slope, met=True):
+    """That of a network with these ITI errors at 0.25 and 0.5 s, a CV of 1 % at 0.25 s, a slope."""
+    statistics = []
+    for condition in (CLICKS, REST):
         for period, error in zip((0.25, 0.5), errors, strict=True):
             mean = period * (1 + error)
             sd = 0.01 * 0.25 * (1 + errors[0]) * (mean / (0.25 * (1 + errors[0]))) ** slope
-            rows.append(
-                Row(condition, period, 10, 10, mean, sd, sd / mean, error, 0, 0, 1.0, 0.5, 0.0, 0)
-            )
-    verdict = Verdict(rows, [Finding("ITI error", "0.1 %", "at most 0.3 %", met)])
-    return tables.Network(name, verdict, {"all parts": 80.0})
+            numbers = (10, 10, mean, sd, sd / mean, error, 0, 0, 1.0, 0.5, 0.0, 0)
+            statistics.append(PeriodStatistics(condition, period, *numbers))
+    return Evaluation(statistics, [Criterion("ITI error", "0.1 %", "at most 0.3 %", met)])
 
 
 def test_tables_over_networks():
-    networks = [
-        network("seed0", (0.001, 0.002), 0.9),
-        network("seed1", (0.003, -0.004), 1.1, False),
-    ]
+    networks = {
+        "seed0": evaluation((0.001, 0.002), 0.9),
+        "seed1": evaluation((0.003, -0.004), 1.1, False),
+    }
     text = tables.report(networks)
-    assert text.startswith("1 of 2 networks meet every bound")
+    assert text.startswith("1 of 2 networks meet every target")
     slow, fast = tables.tempo_table(networks).splitlines()[2:]
     assert slow.startswith("| 0.500 s | -0.8 % | -0.10 ± 0.42 % | -0.40 % | -0.40 % |")
     assert fast.startswith(
@@ -56,145 +53,161 @@ def test_tables_over_networks():
     )
     # Student's t of one degree of freedom at 97.5 %, 12.706, times the standard error 0.1
     assert "1.00, 95 % interval -0.27 to 2.27 (2 networks)" in text
-    assert (
-        "|  | ITI error | time: all parts |" in text and "| to reach | at most 0.3 % |  |" in text
-    )
-    assert "| seed0 | 0.1 % | 80 s |\n| seed1 | **0.1 %** | 80 s |" in text
+    assert "|  | ITI error |" in text and "| target | at most 0.3 % |" in text
+    assert "| seed0 | 0.1 % |\n| seed1 | **0.1 %** |" in text
 
 
 def test_a_network_without_a_beat_is_not_averaged_away():
-    networks = [network("seed0", (0.001, 0.002), 1.0), network("seed1", (0.001, np.nan), 1.0)]
+    networks = {
+        "seed0": evaluation((0.001, 0.002), 1.0),
+        "seed1": evaluation((0.001, np.nan), 1.0),
+    }
     slow = tables.tempo_table(networks).splitlines()[2]
     assert "+0.20 % (1 of 2)" in slow and "| lost | lost |" in slow
 
 
-def test_seconds_of_each_part(tmp_path):
-    log = tmp_path / "log.csv"
-    log.write_text("part,seconds\ndescent,1.0\ndescent,40.0\nrefinement,41.0\nrefinement,50.0\n")
-    assert tables.part_seconds(log) == {"descent": 40.0, "refinement": 10.0}
+def test_a_table_fills_the_cells_that_a_row_lacks():
+    text = tables.markdown([{"a": "1"}, {"a": "2", "b": "3"}])
+    assert text == "| a | b |\n| --- | --- |\n| 1 |  |\n| 2 | 3 |"
 
 
-def test_seeds_of_a_job_array():
-    assert seeds.seeds_of("0..3") == [0, 1, 2, 3] and seeds.seeds_of("7") == [7]
-    assert seeds.seeds_of("0..3", "2") == [2]
-    for text, index in (("0-3", None), ("..3", None), ("0..x", None), ("0..3", "4")):
-        with pytest.raises(UserError):
-            seeds.seeds_of(text, index)
+def test_an_evaluation_of_another_version_is_refused(tmp_path, make_oscillator):
+    for about in ({}, {"evaluation": {"statistics": [{}], "criteria": []}}):
+        save_checkpoint(tmp_path / "old.pth", make_oscillator(), **about)
+        with pytest.raises(UserError, match="no evaluation of this version"):
+            tables.read_evaluation(tmp_path / "old.pth")
 
 
-def test_what_is_there_is_skipped_what_was_stopped_goes_on_what_fails_is_listed(
-    tmp_path, quick, capsys
-):
-    (tmp_path / "there.pth").touch()
-    (tmp_path / "stopped.pth.state").touch()
-    flags = quick | {"training.epochs": 70}
-    bad = side_by_side.training(tmp_path, "bad", flags, "descent.RUNAWAY = -1.0")
-    commands = {"bad": bad, "there": side_by_side.training(tmp_path, "there", flags)}
-    assert side_by_side.train_all(tmp_path, commands, 2) == ["bad"]
-    said = capsys.readouterr().out
-    assert "1 to train, 1 are there" in said
-    assert "bad: error: the network runs away again" in said and "not trained: bad" in said
-    assert side_by_side.training(tmp_path, "stopped", flags)[-1] == "--resume"
-    assert "--resume" not in bad
+def test_seeds_of_a_range():
+    assert list(seeds.seeds_of("0..3")) == [0, 1, 2, 3] and list(seeds.seeds_of("7")) == [7]
+
+
+@pytest.mark.parametrize("text", ["0-3", "..3", "0..", "0..x", "5..3", "0..99999999999", "-1", ""])
+def test_seeds_that_are_none_are_refused(text):
+    with pytest.raises(UserError, match="--seeds"):
+        seeds.seeds_of(text)
+
+
+def test_complete_networks_are_skipped_and_failed_ones_named(tmp_path, quick, capsys):
+    (tmp_path / "complete.pth").touch()
+    flags = quick | {"training.epochs": 2}
+    networks = {"bad": flags | {"model.hidden_dim": 1}, "complete": flags}
+    assert seeds.train_all([tmp_path], networks, 2) == (tmp_path, ["complete"])
+    printed = capsys.readouterr().out
+    assert "1 to train, 1 complete" in printed and "bad: error: model.hidden_dim is 1" in printed
+    for words, jobs in (([], 1), ([tmp_path, "more"], 1), ([tmp_path], 0)):
+        with pytest.raises(UserError, match="one folder"):
+            seeds.train_all(words, networks, jobs)
 
 
 def test_seeds_end_with_tables(tmp_path, quick, capsys):
     flags = quick | {"training.epochs": 3, "check.enable": True, "drive.keep_seconds": 1}
     flags |= {"check.noise_runs": 1, "check.untrained_periods": 3, "check.untrained_runs": 1}
     seeds.main(str(tmp_path), seeds="3", **flags)
-    said = capsys.readouterr().out
-    assert "not trained: none" in said and "0 of 1 networks meet every bound" in said
-    assert "| seed3 | " in said and "**0/7 beat" in said
+    printed = capsys.readouterr().out
+    assert "0 of 1 networks meet every target" in printed and "**0/7 beat" in printed
     made = {path.name for path in tmp_path.iterdir()}
-    assert made == {f"ZemlianovaRNN_seed3.{kind}" for kind in ("pth", "csv", "txt")}
+    assert made == {f"ZemlianovaRNN_seed3.{suffix}" for suffix in ("pth", "csv", "txt")}
 
 
-def test_seeds_that_fail_are_an_error_and_a_row_of_the_ablations(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(side_by_side, "train_all", lambda folder, commands, jobs: [*commands])
-    with pytest.raises(UserError, match="2 of 2 networks were not trained"):
+def test_networks_that_could_not_be_trained_are_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(seeds, "train_all", lambda words, networks, jobs: (tmp_path, []))
+    with pytest.raises(UserError, match="2 of 2 networks could not be trained"):
         seeds.main(str(tmp_path), seeds="3..4")
-    (tmp_path / "vanilla-RNN.txt").write_text("10 %\rerror: no beat at cue 0.8; try more\n")
-    (tmp_path / "vanilla-RNN-same-noise.txt").write_text("")
+
+
+def test_a_task_of_a_job_array_continues_when_it_is_requeued(tmp_path, quick):
+    flags = quick | {"training.epochs": 1500, "training.save_seconds": 0}
+    words = [f"--{key}={value}" for key, value in flags.items()]
+    state = tmp_path / "ZemlianovaRNN_seed5.pth.state"
+
+    def start():
+        return subprocess.Popen(
+            ["bash", "experiments/slurm_array.sh", tmp_path, *words],
+            cwd=HOME,
+            env=os.environ | {"SLURM_ARRAY_TASK_ID": "5", "PYTHON": sys.executable},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    first = start()
+    while not state.exists():
+        assert first.poll() is None
+        time.sleep(0.1)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait() == 128 + signal.SIGTERM and state.exists()
+    for printed in ("1 to train, 0 complete", "0 to train, 1 complete"):
+        task = start()
+        assert printed in task.communicate()[0] and task.returncode == 0
+    assert {path.suffix for path in tmp_path.iterdir()} == {".pth", ".csv", ".txt"}
+
+
+def test_every_variant_names_keys_that_are_there():
+    for flags in [*ablations.VARIANTS.values(), *recipe_picture.PARTS.values()]:
+        keys = dict(flags)
+        configuration.load(keys.pop("config_path", None), keys)
+
+
+def test_variants_are_chosen_by_a_word(tmp_path, monkeypatch):
+    chosen = []
+    monkeypatch.setattr(
+        seeds, "train_all", lambda words, networks, jobs: (chosen.extend(networks), [])
+    )
     ablations.main(str(tmp_path), only="vanilla")
-    assert "| vanilla RNN | error: no beat at cue 0.8 | " in capsys.readouterr().out
+    assert chosen == ["vanilla RNN", "vanilla RNN with noise"]
+    with pytest.raises(UserError, match="--only is 'banana'"):
+        ablations.main(str(tmp_path), only="banana")
 
 
-def test_every_ablation_names_flags_and_constants_that_are_there():
-    for name, variant in ablations.VARIANTS.items():
-        flags = dict(variant.flags)
-        configuration.load(flags.pop("config_path", None), flags)
-        if variant.statement:
-            module, constant = variant.statement.split(" ")[0].split(".")
-            modules = {"descent": descent, "refinement": refinement}
-            assert hasattr(modules[module], constant), name
-
-
-def test_reach_on_the_line_is_unbroken():
-    task = configuration.load().task
-    cues = np.array([0.1, 0.2, 0.4, 0.8, 1.6])
-    itis = task.cue_constant / cues * np.array([1.0, 1.02, 1.001, 0.995, np.nan])
-    assert reach.on_the_line(cues, itis, task, 0.4) == (0.4, 0.8)
+def test_the_accurate_range_is_unbroken():
+    cues, errors = np.array([0.1, 0.2, 0.4, 0.8, 1.6]), np.array([0.0, 0.02, 0.001, -0.005, np.nan])
+    assert extend_cue_range.accurate_range(cues, errors, 0.4) == (0.4, 0.8)
+    assert extend_cue_range.accurate_range(cues, 0 * cues, 0.4) == (0.1, 1.6)
 
 
 @pytest.mark.parametrize("worst, lost", [(0.001, True), (-0.02, False), (-0.001, False)])
-def test_what_loses_a_beat_or_leaves_an_error_is_taken_back(make_oscillator, worst, lost):
+def test_what_loses_a_cycle_or_leaves_an_error_is_undone(make_oscillator, worst, lost):
     model = make_oscillator()
     before = model.w_hh.clone()
 
     def steps():
         with torch.no_grad():
             model.w_hh.add_(1.0)
-        yield refinement.Step(0.001, np.array([worst, 0.0]))
+        yield refinement.Progress(0.001, np.array([worst, 0.0]))
         if lost:
-            raise reach.LostCycle("gone")
+            raise refinement.LostCycle("gone")
 
-    kept = abs(worst) < reach.WITHIN and not lost
-    assert reach.stays(model, steps()) == kept
+    kept = abs(worst) < extend_cue_range.TOLERANCE and not lost
+    assert extend_cue_range.is_kept(model, steps()) == kept
     assert torch.equal(model.w_hh, before) != kept
 
 
-def test_snapshots_are_of_the_ends_of_the_parts(monkeypatch):
-    flags = {"model.hidden_dim": 20, "model.dt": 0.01, "training.epochs": 2}
-    config = configuration.load(flags=flags)
-
-    def steps(run, config):
-        for part, number in (("descent", 1), ("descent", 2), ("refinement", 3), ("calibration", 4)):
-            if number in (1, 2):
-                run.model.b_ho.data.fill_(number)
-            yield Step(part, number, 0.01, 1.0)
-            run.model.b_ho.data.fill_(number)
-
-    monkeypatch.setattr(recipe_picture, "train", steps)
-    kept = recipe_picture.snapshots(config)
-    assert {part: int(model.b_ho) for part, model in kept.items()} == {
-        "descent": 2,
-        "refinement": 3,
-        "calibration": 4,
-    }
-
-
-def test_a_verdict_of_an_older_version_is_refused(tmp_path, make_oscillator):
-    save_checkpoint(tmp_path / "old.pth", make_oscillator(), behaviour={"rows": [{}], "met": True})
-    with pytest.raises(UserError, match="older version"):
-        tables.read_network(tmp_path / "old.pth")
-
-
-def test_a_bench_says_what_is_missed():
-    times = {"ours": race.Time([0.2, 0.3, 0.25], 10.0), "floor": race.Time([0.2, 0.2], 0.0)}
-    text = run.race_table("update", times, "floor", {"ours": 1.2})
-    row = "| ours | 250.0 ms | 200.0 to 300.0 ms | 10 MB | 1.25 | **at most 1.2** |"
-    assert row in text.splitlines()
+def test_a_benchmark_marks_a_missed_target(monkeypatch):
+    times = {"this project": ([0.2, 0.3, 0.25], 10.0), "floor": ([0.2, 0.2], 0.0)}
+    monkeypatch.setattr(contestants, "race", lambda *arguments: times)
+    row = "| this project | 250.0 ms | 200.0 to 300.0 ms | 10 MB | 1.25 | **at most 1.2** |"
+    assert row in benchmark.race_table({}, SIZES, 3).splitlines()
 
 
 def test_contestants_take_turns():
-    own = run.settings(1, hidden=20, batch=4, steps=30)
-    runners = {"ours": ("updates", own), "floor": ("products", own | {"at_once": True})}
-    times = race.race(runners, 2)
-    assert all(len(one.seconds) == 2 and min(one.seconds) > 0 for one in times.values())
+    functions = {"update": contestants.update}
+    functions["floor"] = partial(contestants.products, at_once=True)
+    for seconds, memory in contestants.race(functions, SIZES, 2).values():
+        assert len(seconds) == 2 and min(seconds) > 0 and memory >= 0
 
 
-def test_ways_to_the_same_update_agree():
+def test_a_contestant_that_fails_is_named():
+    with pytest.raises(UserError, match="wrong cannot be timed"):
+        contestants.race({"wrong": len}, SIZES, 1)
+
+
+def test_a_script_that_fails_is_named(tmp_path):
+    with pytest.raises(UserError, match="nothing.py"):
+        benchmark.measure_script(tmp_path, "nothing.py")
+
+
+def test_the_loop_makes_the_same_update():
     # 2 x 24 numbers a step, a multiple of 16: then torch draws the same by steps and by blocks
-    own = run.settings(1, hidden=24, batch=4, steps=30, dt=0.01)
-    ours, loop = contestants.updates(own), contestants.loops(own | {"anew": True})
+    ours = contestants.update(SIZES)
+    loop = contestants.autograd_loop(SIZES, make_w_once=False)
     assert [ours() for _ in range(3)] == pytest.approx([loop() for _ in range(3)], rel=1e-4)
