@@ -157,7 +157,7 @@ class Drive(Section):
     clicks: bool = key(True, "false: no clicks, the cue alone")
     onset: FiniteFloat = key(0.05, "[s] onset T0 of clicks and cue", ge=0, le=1e6)
     onsets: Annotated[str | None, BeforeValidator(_or_null)] = key(
-        None, "file of onsets [s] of your own, one a line, or CSV with onset_s and cue; null: none"
+        None, "file of your own onsets [s], or CSV with onset_s and cue; null: none"
     )
     periods: Annotated[list[Seconds], Len(0, 1000)] = key(
         [], "[s] untrained periods of your own, beside those drawn at random"
