@@ -65,6 +65,15 @@ def test_arrays_of_any_type_are_taken_and_other_shapes_refused(model):
         taps.find_taps(np.zeros((5, 1)), 0.001)
 
 
+@pytest.mark.parametrize("discard", [0, 7, 300, 450, 500])
+def test_states_of_every_few_steps(model, discard):
+    inputs = torch.full((60, 450, 2), 0.4)
+    every_one = simulate.run(model, inputs, 0, discard=discard, keep_states=True).states
+    assert every_one.shape == (60, max(450 - discard, 0), 10)
+    few = simulate.run(model, inputs, 0, discard=discard, keep_states=7).states
+    assert np.array_equal(few, every_one[:, ::7])
+
+
 @pytest.mark.parametrize("wrong", [{"periods": [0.5, np.nan]}, {"periods": [-1]}, {"onset": 50}])
 def test_times_that_cannot_be_are_refused(wrong):
     task = configuration.load().task
