@@ -201,6 +201,9 @@ ONSETS = {
     "negative": ("-0.5\n0.2\n", "from 0 on"),
     "not finite": ("0.5\nnan\n", "from 0 on"),
     "too close": ("0.5\n0.51\n", "at least 0.02 s apart"),
+    "decimal commas": ("1,25\n2,50\n", "could not convert string '1,25'"),
+    "columns": ("0.5 0.4\n0.9 0.4\n", "two numbers in a line"),
+    "cues": ("onset_s,cue\n0.5,1e9\n0.9,0.4\n", "cues of -100 to 100"),
     "without a cue": ("onset_s,cue\n0.5,0.4\n0.9,\n", "could not convert string ''"),
 }
 
