@@ -65,6 +65,15 @@ def test_arrays_of_any_type_are_taken_and_other_shapes_refused(model):
         taps.find_taps(np.zeros((5, 1)), 0.001)
 
 
+@pytest.mark.parametrize("discard", [0, 7, 300, 450, 500])
+def test_states_of_every_few_steps(model, discard):
+    inputs = torch.full((60, 450, 2), 0.4)
+    every_one = simulate.run(model, inputs, 0, discard=discard, keep_states=True).states
+    assert every_one.shape == (60, max(450 - discard, 0), 10)
+    few = simulate.run(model, inputs, 0, discard=discard, keep_states=7).states
+    assert np.array_equal(few, every_one[:, ::7])
+
+
 @pytest.mark.parametrize("wrong", [{"periods": [0.5, np.nan]}, {"periods": [-1]}, {"onset": 50}])
 def test_times_that_cannot_be_are_refused(wrong):
     task = configuration.load().task
@@ -192,6 +201,9 @@ ONSETS = {
     "negative": ("-0.5\n0.2\n", "from 0 on"),
     "not finite": ("0.5\nnan\n", "from 0 on"),
     "too close": ("0.5\n0.51\n", "at least 0.02 s apart"),
+    "decimal commas": ("1,25\n2,50\n", "could not convert string '1,25'"),
+    "columns": ("0.5 0.4\n0.9 0.4\n", "two numbers in a line"),
+    "cues": ("onset_s,cue\n0.5,1e9\n0.9,0.4\n", "cues of -100 to 100"),
     "without a cue": ("onset_s,cue\n0.5,0.4\n0.9,\n", "could not convert string ''"),
 }
 
@@ -272,7 +284,7 @@ def test_other_tools(model, tmp_path, monkeypatch):
     page = TOOLS.read_text(encoding="utf-8")
     names = {"env": Environment(), "__name__": "page"}
     for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
-        assert len(code.splitlines()) <= 6
+        assert sum(bool(line.strip()) for line in code.splitlines()) <= 6
         exec(code, names)
 
     assert type(names["zemlianova"].load_network()).__name__ == "ZemlianovaRNN"

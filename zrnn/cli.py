@@ -93,6 +93,7 @@ def run(main) -> None:
         matplotlib.rcdefaults()  # figures do not depend on a user's settings
         matplotlib.use("Agg")
     with suppress(AttributeError, OSError, ValueError):  # closed, or captured by a test
+        sys.stdout.flush()  # what was printed before comes first
         output = io.BufferedWriter(_Output(sys.stdout.fileno(), "w", closefd=False))
         options = {"errors": "replace", "line_buffering": sys.stdout.line_buffering}
         sys.stdout = io.TextIOWrapper(output, sys.stdout.encoding, **options)

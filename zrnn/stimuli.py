@@ -19,15 +19,20 @@ def read_onsets(path, min_interval: float) -> tuple[np.ndarray, np.ndarray | Non
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
         names = [name.strip(' "') for name in "".join(lines[:1]).split(",")]
         columns = [names.index(name) for name in ("onset_s", "cue") if name in names] or [0]
-        lines = lines["onset_s" in names :]
-        if len(lines) < 2:
+        is_csv = "onset_s" in names
+        if len(lines) < 2 + is_csv:
             raise ValueError("allowed: at least two onsets")
-        table = np.loadtxt(lines, delimiter=",", quotechar='"', usecols=columns, ndmin=2)
+        options = {"delimiter": ",", "quotechar": '"', "usecols": columns} if is_csv else {}
+        table = np.loadtxt(lines[is_csv:], ndmin=2, **options)
+        if table.shape[1] > len(columns):
+            raise ValueError("two numbers in a line; allowed: one, or CSV with a column onset_s")
         intervals = np.diff(table[:, 0])
         if np.median(intervals) > LONGEST_INTERVAL:
             raise ValueError(f"median interval {np.median(intervals):g}; are they in seconds?")
-        if not (np.isfinite(table).all() and min(table[0, 0], *intervals - min_interval) > -1e-9):
-            raise ValueError(f"allowed: from 0 on, ascending, at least {min_interval:g} s apart")
+        in_order = min(table[0, 0], *intervals - min_interval) > -1e-9
+        if not (in_order and np.isfinite(table).all() and (np.abs(table[:, 1:]) <= 100).all()):
+            apart = f"ascending, at least {min_interval:g} s apart"
+            raise ValueError(f"allowed: onsets from 0 on, {apart}; cues of -100 to 100")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise UserError(f"onsets {path}: {reason[:150]}") from None
