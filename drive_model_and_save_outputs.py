@@ -6,6 +6,11 @@ beat_{p}.wav: the last second of clicks (high) and ten seconds of silence, with 
 summary.csv, config.yaml and made_by.json (the checkpoint's hash, versions, the size of every file).
 The first drive.discard_seconds, during which clicks are given, are not saved.
 
+With --drive.onsets FILE instead: clicks at these onsets, which nothing is discarded of. The cue is
+the file's, from each onset to the next, or in turn that of every trained period. Saves
+valid_output_onsets.npy and peaks_onsets.npy, or ..._onsets_{p}.npy, and in summary.csv the
+asynchronies: tap minus click, of the tap nearest to a click within half an interval.
+
   --config_path FILE   a configuration; keys it lacks come from config.yaml
   --checkpoint FILE    the network, or shipped (default: training.save_path, else shipped)
   --device NAME        auto, cpu or cuda
@@ -20,15 +25,18 @@ import torch
 from scipy.io import wavfile
 
 import models
-from zrnn import cli, configuration, figures, files, simulate, sound
+from zrnn import cli, configuration, figures, files, simulate, sound, stimuli
 from zrnn.errors import UserError
 from zrnn.figures import plt
-from zrnn.taps import describe_beat, find_taps
+from zrnn.synchronization import protocols
+from zrnn.synchronization.statistics import count_missing, mean_and_sd
+from zrnn.taps import asynchronies, describe_beat, find_taps
 from zrnn.task import context_cue
 
 # untrained periods are EXTRA_FLOOR + exp(-EXTRA_DECAY (1 - U)) [s], U ~ U(0, 1): denser where short
 EXTRA_FLOOR, EXTRA_DECAY = 0.1, 5.0
 DRAWS = 100  # for each untrained period; they are rounded to 1 ms, so that some coincide
+AFTER_LAST = 2.0  # [s] of a run after the last of a user's onsets
 PICTURE_SECONDS = 3.0  # [s] of an output in its picture: the end
 PICTURE_BYTES, SOUND_BYTES = 50_000, 1_000_000  # approximate size of one file
 
@@ -150,6 +158,46 @@ def describe_output(folder, period, is_trained, has_states, config, draw, text):
     }
 
 
+def drive_onsets(folder, model, onsets, cues, config):
+    """Drive with clicks at onsets (K,) [s]; saves outputs and taps, returns rows of summary.csv.
+
+    cues (K,): each from its onset to the next; None: a run with the cue of each trained period.
+    """
+    drive, dt, task, trained = config.drive, model.dt, config.task, config.training.periods
+    starts, trials = np.round(onsets / dt), {"onsets": cues}
+    if cues is None:
+        trials = {f"onsets_{p}": [context_cue(p, task.cue_constant)] * len(onsets) for p in trained}
+    n_steps = round(max(drive.discard_seconds + drive.keep_seconds, onsets[-1] + AFTER_LAST) / dt)
+    last = np.searchsorted(starts, np.arange(n_steps), side="right")  # number of onsets so far
+    courses = [np.append(0.0, cues)[last] for cues in trials.values()]
+    trains, width = [starts * dt] * len(trials), task.click_width
+    inputs = protocols.make_inputs(trains, np.array(courses), n_steps, dt, width)
+    with cli.progress_bar(n_steps, f"{len(onsets)} onsets") as bar:
+        outputs = simulate.run(model, inputs, drive.seed, on_steps=bar.update).outputs
+    before, after = np.diff(starts, prepend=-np.inf), np.diff(starts, append=np.inf)
+    rows = []
+    for name, output in zip(trials, outputs, strict=True):
+        taps = find_taps(output, dt)
+        found = dt * asynchronies(taps, starts, np.minimum(before, after))
+        mean, sd = 1000 * mean_and_sd([found])
+        np.save(folder / f"valid_output_{name}.npy", output)
+        np.save(folder / f"peaks_{name}.npy", np.round(taps).astype(int))
+        row = {"stimulus": name, "taps": len(taps), "clicks": len(onsets)}
+        row |= {"clicks_without_tap": count_missing([found])}
+        rows.append(row | {"asynchrony_mean_ms": mean, "asynchrony_sd_ms": sd})
+        print(*(f"{key} {value:.4g}," for key, value in [*rows[-1].items()][1:]), name)
+    return rows
+
+
+def save_summary(folder, rows, text):
+    """summary.csv and config.yaml of a drive."""
+    with open(folder / "summary.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
+
+
 def table(rows):
     """The trained periods, one line each."""
     lines = [f"\n{'period':>8} {'taps':>5} {'mean ITI':>9} {'error':>8} {'CV':>7}  result"]
@@ -166,6 +214,13 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     # configuration, network, periods
     config, model, made_by = models.open_network(config_path, checkpoint, device, flags)
     text, drive = configuration.to_text(config, made_by), config.drive
+    folder = Path(drive.folder)
+    if drive.onsets is not None:
+        stimulus = stimuli.read_onsets(drive.onsets, 2 * config.task.click_width)
+        with files.claimed(folder), files.replacing_folder(folder, made_by) as part:
+            save_summary(part, drive_onsets(part, model, *stimulus, config), text)
+        print(f"saved in {folder}/")
+        return
     trained = list(config.training.periods)
     periods = trained + [period for period in drive.periods if period not in trained]
     periods += extra_periods(drive.extra_periods, periods, drive.seed)
@@ -176,18 +231,13 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     files.check_space(drive.folder, n_bytes, "less with --drive.hidden_states none")
 
     # outputs, taps, pictures: the folder replaces an earlier one when it is complete
-    folder = Path(drive.folder)
     with files.claimed(folder), files.replacing_folder(folder, made_by) as part:
         drive_into(part, model, periods, n_hidden, config)
         rows, draw = [], output_picture(model.dt) if config.plotting.enable else None
         for i, period in enumerate(periods):
             kinds = i < len(trained), i < n_hidden
             rows.append(describe_output(part, period, *kinds, config, draw, text))
-        with open(part / "summary.csv", "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
-        (part / "config.yaml").write_text(text, encoding="utf-8")
+        save_summary(part, rows, text)
 
     print(table(rows[: len(trained)]))
     silent = sum(row["result"] != "beat" for row in rows[len(trained) :])

@@ -5,6 +5,7 @@ allow.
 
 --config_path FILE   a configuration; keys it lacks come from config.yaml
 --checkpoint FILE    the network, or shipped (default: training.save_path, else shipped)
+--page FILE          where the page goes (default: demo/index.html)
 """
 
 import base64
@@ -115,7 +116,8 @@ def page_of(template: str, networks: list[dict]) -> str:
     return template.replace(PLACE, json.dumps(data).replace("</", "<\\/"))
 
 
-def main(config_path=None, checkpoint=None, **flags):
+def main(config_path=None, checkpoint=None, page: str = str(PAGE), **flags):
+    files.check_file(page)
     template = TEMPLATE.read_text(encoding="utf-8")
     networks = [page_network(config_path, checkpoint, flags)]
     for path in sorted(SHIPPED.parent.glob("*.pth")):
@@ -124,11 +126,11 @@ def main(config_path=None, checkpoint=None, **flags):
             if len(page_of(template, networks)) > MAX_BYTES:
                 networks.pop()
                 break
-    page = page_of(template, networks)
-    with files.replacing(PAGE) as part:
-        part.write_text(page, encoding="utf-8")
+    text = page_of(template, networks)
+    with files.replacing(page) as part:
+        part.write_text(text, encoding="utf-8")
     names = ", ".join(network["name"] for network in networks)
-    print(f"saved {PAGE}, {len(page) / 1e6:.2f} MB, with {names}")
+    print(f"saved {page}, {len(text) / 1e6:.2f} MB, with {names}")
 
 
 if __name__ == "__main__":

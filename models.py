@@ -33,7 +33,7 @@ class Noise:
         self.trial_scale, self.ranks = trial_scale, ranks
 
     def add(self, currents: Tensor, start: int) -> None:
-        """Add the noise of the steps from `start` on to their currents (n, B, N)."""
+        """Add noise to currents (n, B, N); start: index of their first step, for a given xi."""
         if torch.is_tensor(self.source):
             currents.add_(self.source[start : start + len(currents)], alpha=self.scale)
             return
@@ -191,8 +191,8 @@ class RNN(nn.Module):
             delta_t = (1 - alpha) delta_{t+1} + [x_t > 0] (alpha W' delta_{t+1} + W_out' g_t) + s_t
 
         currents (T + 1, B, N) of `unroll`; g = grad_outputs = dL/dz (T, B, O); s = grad_currents
-        (T, B, N), the part of dL/dx that does not go through z. For M scalars L of each trial, g
-        and delta have B M columns, those of trial b from b M on.
+        (T, B, N), the part of dL/dx that does not go through z. With M losses for each trial, g
+        and delta have B M columns; columns b M to (b + 1) M - 1 belong to trial b.
         Yields (slice of the steps, deltas (n, B, N), rates r_{t-1} and r_t (n + 1, B, N)).
         """
         w_hh, alpha = self.effective_w_hh() if w_hh is None else w_hh, self.alpha
@@ -238,7 +238,7 @@ class ZemlianovaRNN(RNN):
     """
 
     # Gain of the initial w_hh. The original code's start, "rectified" (negative weights set to 0),
-    # has the same row sums, but |.| has no gradient at 0: half of the synapses never train.
+    # has the same expected row sums, but |.| has no gradient at 0: half of them never train.
     W_HH_GAIN = {"half-normal": 0.05, "rectified": 0.1}
 
     def __init__(
@@ -252,7 +252,7 @@ class ZemlianovaRNN(RNN):
             self.w_hh.abs_() if w_hh_start == "half-normal" else self.w_hh.relu_()
         self.n_excit = round(excit_percent * hidden_dim)
         signs = torch.ones(hidden_dim, hidden_dim).fill_diagonal_(0)
-        signs[:, self.n_excit :] *= -1  # a unit's sign is its column: what it sends
+        signs[:, self.n_excit :] *= -1  # the sign belongs to the presynaptic unit, the column
         self.register_buffer("signs", signs, persistent=False)
 
     def effective_w_hh(self) -> Tensor:
@@ -269,7 +269,8 @@ def blocks(n_steps: int, batch_size: int) -> list[slice]:
 class Sequence(torch.autograd.Function):
     """The recurrence over a whole sequence, with its gradient in closed form.
 
-    Autograd would record every step. Here only the currents x are kept, and with `RNN.adjoint`
+    Autograd would record every step. Here only the currents x are stored. The gradients follow from
+    delta of `RNN.adjoint`:
 
         dL/dW = alpha sum_t delta_t r'_{t-1},   dL/dW_in = alpha sum_t delta_t u'_t,   and so on.
     """
@@ -328,8 +329,8 @@ def build_model(type: str, generator: torch.Generator | None = None, **arguments
 def restore_model(content: dict, **changes) -> RNN:
     """The network of a checkpoint's content, in eval mode, on the CPU. Raises UserError.
 
-    changes: arguments that differ from the checkpoint's. Those that determine the weights (the
-    type, the sizes, the fraction of E units) may not.
+    changes: arguments that differ from the checkpoint's. The type, the sizes and the fraction of E
+    units may not, because the shapes and signs of the weights depend on them.
     """
     given = {"type": content["model_type"], **content["arguments"]}
     arguments = configuration.model_arguments(given, changes)
@@ -347,8 +348,8 @@ def restore_model(content: dict, **changes) -> RNN:
 def load_network(path=None, device: str = "cpu", **changes) -> RNN:
     """The network of a checkpoint, ready to run; the shipped one without a path. Raises UserError.
 
-    changes: keys of the model section that the weights do not determine, such as dt=0.0005 [s] or
-    sigma_rec=0.
+    changes: keys of the model section on which the shapes and signs of the weights do not depend,
+    such as dt=0.0005 [s] or sigma_rec=0.
     """
     section = configuration.load().model  # for a state dict alone, which does not say what it is
     content = checkpoints.read_checkpoint(path or checkpoints.SHIPPED, section)[1]
@@ -356,7 +357,7 @@ def load_network(path=None, device: str = "cpu", **changes) -> RNN:
 
 
 def open_network(config_path, checkpoint, device, flags, section=None):
-    """What a script begins with: the configuration, the network on its device, what made them.
+    """The configuration of a script, the network on its device, and their provenance.
 
     The configuration is that of `config_path` and `flags`, with the checkpoint's sections model,
     task and training; a run with a name uses its own network. section: of the configuration, whose

@@ -19,6 +19,7 @@ import models
 from zrnn import cli, configuration, figures, trajectories
 from zrnn.errors import UserError
 from zrnn.figures import plt
+from zrnn.taps import MIN_TAPS
 
 PCA_EVERY = 5  # [steps] between the samples that enter the PCA
 AGAIN = "run python drive_model_and_save_outputs.py, with the same --name or --checkpoint"
@@ -45,9 +46,8 @@ def read_outputs(folder, made_by, n_units, n_excit, seconds):
     """
     try:
         check_outputs(folder, made_by)
-        driven_with = configuration.read(folder / "config.yaml")
-        dt = float(driven_with["model"]["dt"])
-        cue_constant = float(driven_with["task"]["cue_constant"])
+        driven_with = configuration.load(folder / "config.yaml")
+        dt, cue_constant = driven_with.model.dt, driven_with.task.cue_constant
         with open(folder / "summary.csv", newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         for row in rows:
@@ -55,6 +55,8 @@ def read_outputs(folder, made_by, n_units, n_excit, seconds):
             row.update(ok=row["result"] == "beat", trained=row["trained"] == "True")
             if not np.isclose(row["cue"], cue_constant / row["period_s"]):
                 raise ValueError("summary.csv: a cue that is not that of its period")
+            if row["ok"] and not 0 < row["mean_iti_s"] < np.inf:
+                raise ValueError("summary.csv: a beat without a mean ITI")
         trials = {
             row["period_s"]: read_trial(folder, row, n_units, n_excit, round(seconds / dt))
             for row in rows
@@ -83,9 +85,12 @@ def read_trial(folder, row, n_units, n_excit, n_steps):
         raise UserError(f"{folder} has no hidden states of {period} s; {advice}")
     states = np.load(folder / row["hidden_states_file"], mmap_mode="r")
     taps = np.load(folder / row["taps_file"])
-    if states.shape != (len(states), 1, n_units) or not np.isfinite(states).all():
+    of_kind = states.dtype.kind == "f" and states.shape == (len(states), 1, n_units)
+    if not of_kind or not np.isfinite(states).all():
         raise ValueError(f"hidden states of {period} s: not finite, or not (T, 1, {n_units})")
-    if taps.dtype.kind != "i" or (np.diff(taps, prepend=-1, append=len(states)) <= 0).any():
+    if taps.dtype.kind != "i" or taps.ndim != 1 or len(taps) < MIN_TAPS * row["ok"]:
+        raise ValueError(f"taps of {period} s: not samples of a beat")
+    if (np.diff(taps, prepend=-1, append=len(states)) <= 0).any():
         raise ValueError(f"taps of {period} s: not ascending samples of the run")
     rates = trajectories.normalise_rates(states[:, 0])
     arrays = {"taps": taps, "order": np.arange(n_units)}

@@ -8,8 +8,8 @@ time step, calibration of the mean ITIs under noise. Then the network is driven 
                      (or a checkpoint, to repeat the run that made it)
 --name NAME          everything of this run goes to runs/NAME/
 --device NAME        auto, cpu or cuda
---resume             continue the run that was stopped before it saved its network; auto: if any
---overwrite          replace an earlier network
+--resume             continue a stopped run; --resume auto: if there is one, else start
+--overwrite          replace an earlier network or a stopped run
 """
 
 import csv
@@ -32,7 +32,7 @@ from zrnn.training.state import Diverged, TrainingRun
 
 
 def train(run, config, ranks=(0, 1)):
-    """Train run.model from the part and the update where the run is. Raises UserError.
+    """Train run.model from where the run was stopped, or from the start. Raises UserError.
 
     Yields a row of the log after each update of the descent and each measurement of the cycles:
     part, number, dt [s], noise_scale (in units of sigma_rec), learning_rate and loss or, after the
@@ -112,7 +112,9 @@ def show(bar, row):
         bar.update()
     else:
         dt, error = 1000 * row["dt"], row["worst_error"]
-        bar.set_postfix_str(f"{row['part']}: dt {dt:.3g} ms, worst ITI error {error:.2%}", False)
+        bar.set_postfix_str(
+            f"{row['part']}: dt {dt:.3g} ms, largest period error {error:.2%}", False
+        )
         bar.update(0)
 
 

@@ -178,9 +178,9 @@ def test_too_little_memory_is_an_error_and_a_fault_of_the_program_shows(run):
     "name, epochs, words",
     [
         ("SIGINT", 3, "stopped; continue with --resume"),
-        ("SIGTERM", 4, "stopped; the same command starts again"),
+        ("SIGTERM", 4, "stopped; run the same command again"),
         ("SIGHUP", 3, "stopped; continue with --resume"),
-        ("SIGUSR1", 4, "stopped; the same command starts again"),
+        ("SIGUSR1", 4, "stopped; run the same command again"),
     ],
 )
 def test_a_signal_says_how_to_continue(script, name, epochs, words):

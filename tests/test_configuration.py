@@ -107,9 +107,12 @@ def test_a_flag_means_the_same_as_a_line_of_a_file(tmp_path):
 @pytest.mark.parametrize(
     "flags, words",
     [
-        ({"model.dt": 0.02}, ["model.dt is 0.02 s: at most model.tau, 0.01 s"]),
-        ({"model.tau": 0.0005}, ["model.dt is 0.001 s: at most model.tau, 0.0005 s"]),
-        ({"model.dt": 0.02, "model.tau": 0.02}, ["model.dt is 0.02 s: at most task.click_width"]),
+        ({"model.dt": 0.02}, ["model.dt is 0.02 s; allowed: at most model.tau, 0.01 s"]),
+        ({"model.tau": 0.0005}, ["model.dt is 0.001 s; allowed: at most model.tau, 0.0005 s"]),
+        (
+            {"model.dt": 0.02, "model.tau": 0.02},
+            ["model.dt is 0.02 s; allowed: at most task.click_width"],
+        ),
         ({"training.periods": [3.0, 2.0]}, ["training.trial_seconds is 2 s; allowed: at least"]),
         ({"training.periods": [40.0]}, ["drive.keep_seconds is 50 s: at least twice the longest"]),
         ({"task.click_width": 0.2}, ["training.periods has 0.125 s: at least 2 task.click_width"]),

@@ -213,7 +213,7 @@ def test_changes_of_a_loaded_network():
     for changes, words in (
         ({"sigma": 0}, "load_network: unknown key model.sigma"),
         ({"seed": 3}, "load_network: unknown key model.seed; did you mean training.seed?"),
-        ({"dt": 0.02}, "model.dt is 0.02 s: at most model.tau"),
+        ({"dt": 0.02}, "model.dt is 0.02 s; allowed: at most model.tau"),
         ({"dt": 0}, "model.dt is 0: input should be greater than or equal to 0.000001"),
         ({"dt": -0.001}, "model.dt is -0.001: input should be greater than or equal to 0.000001"),
         ({"dt": float("nan")}, "model.dt is nan: input should be a finite number"),

@@ -70,7 +70,7 @@ def test_a_stopped_and_killed_run_ends_with_the_same_network(
     assert not (tmp_path / "stopped.pth").exists()
     with pytest.raises(UserError, match="training.batch_size is 8; allowed: 2"):
         train.main(device="cpu", resume=True, **places("stopped") | {"training.batch_size": 8})
-    with pytest.raises(UserError, match="of a stopped run; continue it with --resume"):
+    with pytest.raises(UserError, match="belongs to a stopped run; continue it"):
         train.main(device="cpu", **quick | places("stopped"))
 
     state_file = tmp_path / "stopped.pth.state"

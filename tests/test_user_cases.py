@@ -3,20 +3,23 @@
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 import warnings
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 import torch
 
 import compare
+import drive_model_and_save_outputs as drive_script
 import models
 import plot_cue_range
 import train
-from zrnn import checkpoints, configuration, figures, files, simulate, taps
+from zrnn import checkpoints, configuration, figures, files, simulate, stimuli, taps
 from zrnn.errors import UserError
 from zrnn.training.start import warning
 from zrnn.training.state import TrainingRun
@@ -60,6 +63,15 @@ def test_arrays_of_any_type_are_taken_and_other_shapes_refused(model):
             model(wrong)
     with pytest.raises(ValueError, match=r"allowed: \(T,\)"):
         taps.find_taps(np.zeros((5, 1)), 0.001)
+
+
+@pytest.mark.parametrize("discard", [0, 7, 300, 450, 500])
+def test_states_of_every_few_steps(model, discard):
+    inputs = torch.full((60, 450, 2), 0.4)
+    every_one = simulate.run(model, inputs, 0, discard=discard, keep_states=True).states
+    assert every_one.shape == (60, max(450 - discard, 0), 10)
+    few = simulate.run(model, inputs, 0, discard=discard, keep_states=7).states
+    assert np.array_equal(few, every_one[:, ::7])
 
 
 @pytest.mark.parametrize("wrong", [{"periods": [0.5, np.nan]}, {"periods": [-1]}, {"onset": 50}])
@@ -178,3 +190,113 @@ def test_a_single_period(saved):
         plot_cue_range.main(device="cpu", **flags)
     found = json.loads(Path("cue_range_plotting/ITI_against_cue.json").read_text())
     assert [row["mean_iti"] for row in found["cues"]] == [None] * 3
+
+
+ONSETS = {
+    "missing": (None, "No such file"),
+    "empty": ("", "at least two"),
+    "words": ("a\nb\n", "could not convert string 'a'"),
+    "milliseconds": ("500\n1000\n1500\n", "in seconds?"),
+    "descending": ("0.5\n0.2\n0.9\n", "ascending"),
+    "negative": ("-0.5\n0.2\n", "from 0 on"),
+    "not finite": ("0.5\nnan\n", "from 0 on"),
+    "too close": ("0.5\n0.51\n", "at least 0.02 s apart"),
+    "decimal commas": ("1,25\n2,50\n", "could not convert string '1,25'"),
+    "columns": ("0.5 0.4\n0.9 0.4\n", "two numbers in a line"),
+    "cues": ("onset_s,cue\n0.5,1e9\n0.9,0.4\n", "cues of -100 to 100"),
+    "without a cue": ("onset_s,cue\n0.5,0.4\n0.9,\n", "could not convert string ''"),
+}
+
+
+@pytest.mark.parametrize("content, words", ONSETS.values(), ids=ONSETS)
+def test_wrong_onsets_are_refused_in_one_line(content, words, tmp_path):
+    path = tmp_path / "onsets.txt"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UserError, match=re.escape(words)) as refused:
+        stimuli.read_onsets(path, 0.02)
+    assert str(refused.value).startswith(f"onsets {path}: ") and "\n" not in str(refused.value)
+
+
+def test_onsets_of_ones_own_are_driven(saved, monkeypatch):
+    """Of a network that copies its clicks 30 ms later, and whose cue is where the file says."""
+    saved()
+    given = []
+
+    def copy_clicks(model, inputs, noise, on_steps):
+        given.append(inputs)
+        clicks = torch.cat([torch.zeros(len(inputs), 3), inputs[:, :-3, 0]], 1)
+        return simulate.Run((clicks + 0.0).numpy(), None, None)
+
+    monkeypatch.setattr(drive_script.simulate, "run", copy_clicks)
+    Path("a.csv").write_text("\ufeffwho,onset_s,cue\nx,0.1,0.4\nx,0.5,0.4\nx,0.7,0.8\n")
+    flags = {"drive.discard_seconds": 0, "drive.onset": 0, "drive.keep_seconds": 1}
+    drive_script.main(device="cpu", **flags | {"drive.onsets": "a.csv"})
+    clicks, cue = given[0][0].T
+    assert np.flatnonzero(clicks).tolist() == [10, 50, 70] and len(clicks) == 270
+    assert (cue[:10] == 0).all() and (cue[10:70] == 0.4).all() and (cue[70:] == 0.8).all()
+    assert np.load("model_outputs/peaks_onsets.npy").tolist() == [13, 53, 73]
+    summary = Path("model_outputs/summary.csv").read_text().splitlines()
+    assert summary[0] == (
+        "stimulus,taps,clicks,clicks_without_tap,asynchrony_mean_ms,asynchrony_sd_ms"
+    )
+    stimulus, *counts, mean, sd = summary[1].split(",")
+    assert (stimulus, *counts) == ("onsets", "3", "3", "0")
+    assert abs(float(mean) - 30) < 1e-6 and abs(float(sd)) < 1e-6
+
+    Path("b.txt").write_text("0.1\n0.5\n")
+    drive_script.main(device="cpu", **flags | {"drive.onsets": "b.txt"})
+    periods = configuration.load().training.periods
+    assert np.allclose(given[1][:, -1, 1], [0.1 / period for period in periods])
+    assert {f"peaks_onsets_{p}.npy" for p in periods} < set(os.listdir("model_outputs"))
+
+
+TOOLS = Path(train.__file__).parent / "docs" / "other_tools.md"
+
+
+def test_other_tools(model, tmp_path, monkeypatch):
+    """The examples of the page, in turn; what they make has the shapes that they promise."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(models, "load_network", lambda path=None: model)
+    for name in ("xarray", "DSA"):
+        try:
+            __import__(name)
+        except ImportError:
+            monkeypatch.setitem(sys.modules, name, MagicMock())
+    Path("fig1_plotting").mkdir()
+    arrays = {f"path_{p}": np.zeros((5, 3)) for p in (0.5, 0.25)} | {"5a_0": np.ones(2)}
+    np.savez("fig1_plotting/PCA_and_model_activity_stats.npz", **arrays)
+    Path("model_outputs").mkdir()
+    for period in (0.5, 0.25, 0.125):
+        np.save(f"model_outputs/hidden_states_{period}.npy", np.zeros((6, 1, 10)))
+
+    class Environment:
+        """Three steps of clicks 0 and cue 0.4."""
+
+        def reset(self, seed):
+            self.outputs = []
+            return np.array([0, 0.4]), {}
+
+        def step(self, action):
+            self.outputs.append(action)
+            return np.array([0, 0.4]), 0.0, len(self.outputs) == 3, False, {}
+
+    page = TOOLS.read_text(encoding="utf-8")
+    names = {"env": Environment(), "__name__": "page"}
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        assert sum(bool(line.strip()) for line in code.splitlines()) <= 6
+        exec(code, names)
+
+    assert type(names["zemlianova"].load_network()).__name__ == "ZemlianovaRNN"
+    assert np.allclose(names["onsets"], stimuli.read_onsets("step.csv", 0.02)[0])
+    inputs = torch.tensor([[[0.0, 0.4]]]).expand(2, 3, 2)
+    outputs, currents = model(inputs)
+    state = torch.zeros(1, 2, 10)
+    for t in range(3):
+        output, state = names["rnn"](inputs[:, t : t + 1], state)
+    assert torch.allclose(output, outputs[:, 2:]) and torch.allclose(state[0], currents[:, 2])
+    assert np.allclose(names["env"].outputs, outputs[0].detach())
+    legal = set(names["legal"])
+    assert legal == {"path_0_5", "path_0_25", "x_5a_0", "periods", "path"}
+    assert names["legal"]["path"].shape == (2, 5, 3)
+    assert [rates.shape for rates in names["rates"]] == [(3, 400, 10)] * 2

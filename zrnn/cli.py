@@ -1,4 +1,4 @@
-"""What every script does around its main(): flags, help, one-line errors, signals."""
+"""What every script does around its main(): flags, help, messages, signals."""
 
 import ast
 import errno
@@ -24,7 +24,7 @@ SCRIPT_SECTIONS = {
     "train": ("model", "task", "training", "check", "plotting"),
     "drive_model_and_save_outputs": ("drive", "plotting"),
 }
-WAYS_ON = "the same command starts again; earlier results are as they were"
+WAYS_ON = "run the same command again; earlier results are unchanged"
 
 
 class _Output(io.FileIO):
@@ -54,7 +54,7 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def if_stopped(advice: str):
-    """A signal that stops the run within the block gives this advice."""
+    """If a signal stops the run within the block, the user is given this advice."""
     try:
         yield
     except Stopped as stopped:
@@ -66,8 +66,8 @@ def run(main) -> None:
     """Run a script's main() with the flags given on the command line.
 
     Flags that main() names get the type of its annotation or default (bool, int or str); all others
-    are keys of the configuration and go to **flags as text. A user's mistake is told in one line,
-    exit code 2; a signal says how to continue, exit code 128 + its number.
+    are keys of the configuration and go to **flags as text. A user's mistake is reported without
+    a traceback, exit code 2; a signal says how to continue, exit code 128 + its number.
     """
     parameters = inspect.signature(main, eval_str=True).parameters
     takes_words = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
@@ -93,6 +93,7 @@ def run(main) -> None:
         matplotlib.rcdefaults()  # figures do not depend on a user's settings
         matplotlib.use("Agg")
     with suppress(AttributeError, OSError, ValueError):  # closed, or captured by a test
+        sys.stdout.flush()  # what was printed before comes first
         output = io.BufferedWriter(_Output(sys.stdout.fileno(), "w", closefd=False))
         options = {"errors": "replace", "line_buffering": sys.stdout.line_buffering}
         sys.stdout = io.TextIOWrapper(output, sys.stdout.encoding, **options)
@@ -108,7 +109,10 @@ def run(main) -> None:
         words = ("out of memory", "allocate memory")
         if not isinstance(error, MemoryError) and not any(w in str(error) for w in words):
             raise
-        _end("error: out of memory; reduce batch_size, hidden_dim or runs", 2)
+        _end(
+            "error: out of memory; reduce batch_size, hidden_dim or noise_runs",
+            2,
+        )
     except BrokenPipeError:  # the reader, for example head, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + 13)
@@ -190,6 +194,7 @@ def _help(script, which):
         for name, field in SECTIONS[section].model_fields.items():
             flag = f"  --{section}.{name} {configuration.value_text(field.default)}"
             lines.append(f"{flag:38}  {field.description}")
+    lines += ["", "--threads N uses N CPU threads; without it the faster number is measured."]
     if which != "all":
-        lines += ["", "--help all lists the keys of all sections."]
+        lines += ["--help all lists the keys of all sections."]
     return "\n".join(lines)

@@ -244,8 +244,9 @@ def load(config_path=None, flags=None, checkpoint=None, name=None) -> Config:
 
     Each layer overrides the ones before: config.yaml; `config_path`, a file or its content; the
     places of a run's `name`; the sections model, task and training of `checkpoint`, the
-    configuration with which a network was trained; `flags` {"section.key": value}. A file that
-    contradicts the checkpoint is refused, in what the network consists of, or reported.
+    configuration with which a network was trained; `flags` {"section.key": value}. If the file
+    differs from the checkpoint in model, task or training.periods, UserError is raised; the other
+    training keys keep the checkpoint's value, with a note on standard error.
     """
     flags = dict(flags or {})
     name = flags.pop("name", name)
@@ -273,7 +274,7 @@ def load(config_path=None, flags=None, checkpoint=None, name=None) -> Config:
 
 
 def _compare(given, trained, where):
-    """Refuse, or report, what a file wants otherwise than the network was trained with."""
+    """Raise UserError, or print a note, where a file differs from the training of the network."""
     was, refused = _validated(trained, dict.fromkeys(trained, "checkpoint")), []
     wanted = trained | {key: value for key, value in given.items() if key in trained}
     for key, value, old in differences(_validated(wanted, dict.fromkeys(given, where)), was):

@@ -22,9 +22,9 @@ class PeriodStatistics:
 
     beats: number of runs with a beat; missed, extra: taps, sums over the runs. mean_iti, sd_iti
     [s], cv and error (of the mean ITI, fraction of the period): means over the runs, NaN if one has
-    no ITIs. drift, drift_sd: beats behind a metronome at the end of a run, mean and SD over runs;
-    the metronome starts with the first tap in silence. asynchrony [s]: tap minus click, mean over
-    the last second of clicks; clicks_without_tap: their number. NaN and 0 without clicks.
+    fewer than two ITIs. drift, drift_sd: beats behind a metronome at the end of a run, mean and SD
+    over runs; the metronome starts with the first tap in silence. asynchrony [s]: tap minus click,
+    mean over the last second of clicks; clicks_without_tap: their number. NaN and 0 without clicks.
     """
 
     condition: str
@@ -76,7 +76,7 @@ class Evaluation:
 def untrained_periods(trained: Sequence[float], n_periods: int) -> list[float]:
     """n_periods [s] between the shortest and the longest trained one, evenly spaced in their log.
 
-    None where a single period was trained.
+    An empty list if only one period was trained.
     """
     if min(trained) == max(trained):
         return []
@@ -188,7 +188,7 @@ def of_condition(statistics: Sequence[PeriodStatistics], condition: str) -> list
 
 
 def worst_error(statistics: Sequence[PeriodStatistics]) -> float:
-    """The largest absolute error of a mean ITI; NaN where a run has no ITIs."""
+    """The largest absolute error of a mean ITI; NaN where a run has fewer than two ITIs."""
     return float(np.max(np.abs([one.error for one in statistics])))
 
 
@@ -203,8 +203,8 @@ def weber_slope(statistics: Sequence[PeriodStatistics]) -> float:
 def criteria(statistics, max_error: float, max_untrained_error: float, max_cv: float) -> list:
     """The statistics compared with bounds, each a fraction of the period or of the mean ITI.
 
-    A run without ITIs gives NaN, which meets no bound. Criteria over several periods are left out
-    if there are fewer than three.
+    A run with fewer than two ITIs gives NaN, which meets no bound. Criteria over several periods
+    are left out if there are fewer than three.
     """
     clicks, rest, untrained = (of_condition(statistics, c) for c in (CLICKS, REST, UNTRAINED))
     found = []
@@ -250,7 +250,7 @@ def _percent(value):
 
 
 def table(evaluation: Evaluation) -> str:
-    """A line for each trained period, and one for each criterion."""
+    """A line for each trained period and condition, and one for each criterion."""
     heads = f"{'mean ITI':>9} {'error':>8} {'CV':>7} {'drift':>13}"
     lines = [f"{'period':>8} {'condition':<21} {heads}   runs, taps"]
     for one in evaluation.statistics:

@@ -1,6 +1,7 @@
 """Files that are complete or not there at all.
 
-Every result is written beside its place, synced and renamed. Only regular files are replaced.
+Every result is written to a temporary file in the same folder, synced and renamed. Only regular
+files are replaced.
 """
 
 import json
@@ -72,7 +73,7 @@ def replacing(path):
     """A path to write to; if the block ends without an error, the file takes the place of `path`.
 
     It lies in the same folder, keeps the suffix, and gets the permissions of the file it replaces.
-    The caller has `claimed` the path or its folder. Raises UserError.
+    Callers that may run at the same time `claim` the path first. Raises UserError.
     """
     place = _place(path)
     part = place.with_name(f".part-{place.name}")
@@ -200,7 +201,7 @@ def check_space(folder, n_bytes: float, advice: str) -> None:
 
 @contextmanager
 def held_signals():
-    """Signals only note their number, [n], so that the work in progress can be completed.
+    """Within the block a signal is only recorded in the list that is yielded, as its number.
 
     A second signal of the same kind has its usual effect. A signal that is ignored stays so.
     """

@@ -65,7 +65,7 @@ class Model(Section):
     input_dim: int = key(2, "inputs: clicks and context cue; always 2", ge=2, le=2)
     hidden_dim: int = key(500, "number of hidden units N", ge=2, le=20_000)
     output_dim: int = key(1, "outputs: the rhythm; always 1", ge=1, le=1)
-    tau: FiniteFloat = key(0.01, "[s] membrane time constant", ge=1e-6, le=10)
+    tau: FiniteFloat = key(0.01, "[s] time constant", ge=1e-6, le=10)
     dt: FiniteFloat = key(0.001, "[s] time step", ge=1e-6, le=10)
     sigma_rec: NotNegative = key(0.01, "SD of the recurrent noise (ZemlianovaRNN only)")
     vanilla_sigma_rec: NotNegative = key(0.0, "SD of the recurrent noise (RNN only)")
@@ -76,7 +76,9 @@ class Model(Section):
     @model_validator(mode="after")
     def _step(self):
         if self.dt > self.tau:
-            raise ValueError(f"model.dt is {self.dt:g} s: at most model.tau, {self.tau:g} s")
+            raise ValueError(
+                f"model.dt is {self.dt:g} s; allowed: at most model.tau, {self.tau:g} s"
+            )
         return self
 
 
@@ -100,19 +102,28 @@ class Training(Section):
     epochs: Count = key(1400, "updates of the descent, each on a new batch")
     batch_size: int = key(14, "trials in a batch", ge=1, le=100_000)
     learning_rate: Positive = key(1e-3, "learning rate of Adam", le=10)
-    final_rate: Fraction = key(0.06, "its fraction at the last update (cosine decay)")
-    noise_scale: NotNegative = key(1.0, "recurrent noise at first and at the end, times sigma_rec")
-    peak_noise_scale: NotNegative = key(3.0, "largest recurrent noise, later, times sigma_rec")
-    noise_onset: Fraction = key(0.0, "fraction of the updates after which it rises", lt=0.7)
+    final_rate: Fraction = key(
+        0.06, "final learning rate, fraction of learning_rate (cosine decay)"
+    )
+    noise_scale: NotNegative = key(1.0, "recurrent noise at the beginning and end, in sigma_rec")
+    peak_noise_scale: NotNegative = key(3.0, "largest recurrent noise, in sigma_rec")
+    noise_onset: Fraction = key(
+        0.0, "fraction of the updates at which the noise begins to rise", lt=0.7
+    )
     trial_seconds: Seconds = key(2.0, "[s] length of a trial")
     click_seconds: NotNegative = key(1.0, "[s] duration of the clicks, from the trial onset")
-    warm_up: int = key(100, "first updates, at half the learning rate", ge=0, le=10_000_000)
+    warm_up: int = key(
+        100,
+        "first updates, at half the learning rate; at most a tenth of epochs",
+        ge=0,
+        le=10_000_000,
+    )
     adam_beta2: FiniteFloat = key(0.99, "Adam's decay rate of squared gradients", ge=0, lt=1)
     noise_exponent: FiniteFloat = key(
         0.75, "noise of a trial ~ period^exponent, its weight ~ noise^2", ge=-10, le=10
     )
     antithetic: bool = key(True, "recurrent noise in pairs xi, -xi within a batch")
-    precision: Literal["float32", "bfloat16"] = key("bfloat16", "of the descent's products")
+    precision: Literal["float32", "bfloat16"] = key("bfloat16", "of the products in the descent")
     max_grad_norm: Annotated[Positive | None, OrNull] = key(
         1.0, "the gradient is clipped to this norm; null: no clipping"
     )
@@ -121,7 +132,7 @@ class Training(Section):
     refine: bool = key(True, "after the descent, reduce the time step to model.dt")
     calibrate: bool = key(True, "at the end, correct the mean ITIs under noise")
     seed: int = seed_key("seed of weights, batches and noise")
-    start: Annotated[str | None, BeforeValidator(_or_null)] = key(
+    start: Annotated[str | None, OrNull] = key(
         None, "network from whose weights the training starts; null: random weights"
     )
     save_path: Path = key("best_model.pth", "file of the trained network")
@@ -134,9 +145,12 @@ class Drive(Section):
 
     folder: Path = key("model_outputs", "folder of outputs, taps, hidden states and pictures")
     discard_seconds: NotNegative = key(2.0, "[s] start of the run, with clicks; not saved")
-    keep_seconds: Seconds = key(50.0, "[s] rest of the run, with the cue alone; saved")
+    keep_seconds: Seconds = key(50.0, "[s] after these, with the cue alone; saved")
     clicks: bool = key(True, "false: no clicks, the cue alone")
     onset: NotNegative = key(0.05, "[s] onset T0 of clicks and cue")
+    onsets: Annotated[str | None, OrNull] = key(
+        None, "file of onsets [s], one a line, or CSV with onset_s, cue; null: none"
+    )
     periods: Annotated[list[Seconds], Len(0, 1000)] = key(
         [], "[s] untrained periods of your own, beside those drawn at random"
     )
@@ -233,7 +247,7 @@ class Synchronization(Section):
 
     folder: Path = key("synchronization_plotting", "folder of the pictures and numbers")
     noise_runs: Runs = key(8, "runs of each condition, with different noise")
-    gain: Fraction = key(0.5, "period correction of the adaptive cue, by asynchrony")
+    gain: Fraction = key(0.5, "fraction of an asynchrony that corrects the adaptive cue")
     seed: int = seed_key("seed of the recurrent noise")
 
 
@@ -268,7 +282,7 @@ class Config(Section):
         model, task, periods = self.model, self.task, self.training.periods
         wrong = []
         if model.dt > task.click_width:
-            wrong.append(f"model.dt is {model.dt:g} s: at most task.click_width")
+            wrong.append(f"model.dt is {model.dt:g} s; allowed: at most task.click_width")
         for name, some in (("training", periods), ("drive", self.drive.periods)):
             if min(some, default=math.inf) < 2 * task.click_width:
                 wrong.append(f"{name}.periods has {min(some):g} s: at least 2 task.click_width")
@@ -282,7 +296,7 @@ class Config(Section):
         for name in ("cue_range", "bifurcation"):
             low, high = self[name].cues
             if low >= high:
-                wrong.append(f"{name}.cues is [{low:g}, {high:g}]: the lower one first")
+                wrong.append(f"{name}.cues is [{low:g}, {high:g}]; allowed: the lower one first")
         lengths = {f"{s}.{k}": self[s][k] for s, k in map(lambda k: k.split("."), KEYS)}
         lengths["fig5.times"] = max(self.fig5.times)
         for name, seconds in lengths.items():
@@ -301,4 +315,4 @@ KEYS = {
     for name, field in fields.model_fields.items()
 }
 PATHS = [name for name, field in KEYS.items() if field.annotation is str]
-TEXTS = [*PATHS, "training.start"]  # keys whose values are taken as typed
+TEXTS = [*PATHS, "training.start", "drive.onsets"]  # keys whose values are taken as typed

@@ -82,24 +82,30 @@ def run(
     noise=None,
     state: Tensor | None = None,
     discard: int = 0,
-    keep_states: bool = False,
+    keep_states: int = 0,
     on_steps: Callable[[int], object] | None = None,
 ) -> Run:
     """A run over inputs (B, T, 2), of which the first `discard` steps are not kept.
 
-    noise, state: as in `stream`; on_steps(n) is called after every n steps.
+    noise, state: as in `stream`; keep_states: currents of every how many of the steps kept are, 1
+    or True: all, 0: none; on_steps(n) is called after every n steps.
     """
-    outputs, states, t = [torch.empty(0, len(inputs))], [], 0  # a run may have no steps
+    inputs = model.as_inputs(inputs)
+    outputs, every, t = [torch.empty(0, len(inputs))], int(keep_states), 0  # there may be no steps
     end = model.initial_state(len(inputs)) if state is None else state
+    n_states = -(-max(inputs.shape[1] - discard, 0) // every) if every else 0
+    states = torch.empty(n_states, len(inputs), len(model.w_hh), dtype=model.w_hh.dtype)
     for z, x in stream(model, inputs, noise, state):
         skip = min(max(discard - t, 0), len(z))
         outputs.append(z[skip:].cpu())
-        if keep_states:
-            states.append(x[skip:].cpu().clone())
+        if every:
+            first = -(-max(t - discard, 0) // every)  # of the states that this block has
+            part = x[skip:][first * every - max(t - discard, 0) :: every]
+            states[first : first + len(part)] = part
         t, end = t + len(z), x[-1].clone()
         if on_steps:
             on_steps(len(z))
-    kept = torch.cat(states).transpose(0, 1).numpy() if keep_states else None
+    kept = states.transpose(0, 1).numpy() if every else None
     return Run(torch.cat(outputs).t().contiguous().numpy(), kept, end)
 
 

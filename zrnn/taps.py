@@ -19,8 +19,8 @@ class Beat:
     run begins or ends with a pause longer than 1.5 median ITIs), "irregular" (CV above MAX_CV) or,
     if a period is given, "0.5 times the tempo" and the like.
     mean_iti, sd_iti [s] and cv are NaN if there are fewer than two ITIs.
-    missed, extra: number of ITIs above 1.5 and below 0.5 times the median ITI; at another tempo
-    than that of the given period, the difference between the numbers of taps and of beats.
+    missed, extra: number of ITIs above 1.5 and below 0.5 times the median ITI. If the tempo is not
+    that of the given period: expected minus found taps, or found minus expected taps.
     """
 
     ok: bool
@@ -93,7 +93,7 @@ def asynchronies(taps: np.ndarray, clicks: np.ndarray, period: float) -> np.ndar
 def describe_beat(taps: np.ndarray, n_steps: int, dt: float, period: float | None = None) -> Beat:
     """The `Beat` of a run of n_steps with taps (K,) [samples] of `find_taps`.
 
-    period [s]: of the cue; a median ITI nearer to half or twice its tempo is no beat.
+    period [s]: of the cue; a median ITI that differs by more than a factor of 1.5 is no beat.
     """
     itis = np.diff(taps) * dt
     if len(itis) < 2:

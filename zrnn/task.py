@@ -6,8 +6,8 @@ context cue stays on and names the tempo:
     cue(t)    = cue_constant / period          from the onset T0 on, 0 before
     target(t) = (1 + cos(2 pi (t - T0) / period)) / 2    from T0 on; its maxima are the taps
 
-Times are counted in samples of dt, so that every click is equally wide at every dt.
-Shapes: B trials, T time steps. Everything is a tensor in, a tensor out.
+Times are counted in samples of dt, so that all clicks have the same number of samples.
+Shapes: B trials, T time steps.
 """
 
 import math
@@ -29,7 +29,7 @@ def context_cue(period, cue_constant: float):
 
 
 def reference_cue(periods, cue_constant: float) -> float:
-    """The cue in the middle of the range of trained cues, at which groups of units are told."""
+    """The middle of the range of trained cues, at which the groups of units are determined."""
     return cue_constant * (1 / min(periods) + 1 / max(periods)) / 2
 
 

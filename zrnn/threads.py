@@ -11,10 +11,10 @@ from contextlib import contextmanager
 import torch
 
 TRIALS = 2  # units of work with each number of threads before one is chosen
-REPEAT = 300  # units of work after which each number is measured again, once
+REPEAT = 300  # units of work, an interval in which each number is measured again in one of them
 _cores = torch.get_num_threads()  # at the start: all cores, or OMP_NUM_THREADS
 _candidates = [1, _cores] if _cores > 1 else [1]
-_measured: dict = {}  # {kind of work: (number of units so far, {threads: shortest time [s]})}
+_measured: dict = {}  # {kind of work: (number of units so far, {threads: time of a unit [s]})}
 
 
 def fix(number: int) -> None:

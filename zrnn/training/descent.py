@@ -17,7 +17,10 @@ from torch import Tensor
 
 from zrnn.training import distributed
 
-FULL_NOISE, LAST_NOISE = 0.7, 0.9  # fractions of the updates between which the noise is largest
+FULL_NOISE, LAST_NOISE = (
+    0.7,
+    0.9,
+)  # fractions of the updates after the warm-up, between which the noise is largest
 LOW_PRECISION_UNITS = 300  # in smaller networks, products in bfloat16 are slower than in float32
 
 
@@ -68,7 +71,7 @@ def low_precision_matmul(training, n_units: int):
 
 
 def update_weights(model, optimizer, trials, noise, training, ranks=(0, 1)) -> float:
-    """One step of gradient descent on the loss of a batch, of which this process takes its trials.
+    """One Adam step on the loss of a batch, whose trials several processes may share.
 
     trials: inputs (B, T, 2), target (B, T, 1), periods (B,) [s]; noise: a torch.Generator;
     training: that section of the configuration; ranks: (rank, number of processes). Returns the

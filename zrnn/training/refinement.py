@@ -26,19 +26,19 @@ from zrnn.taps import find_taps
 # Which cycles are corrected, and how they are measured
 N_CUES = 16  # the trained cues and, evenly spaced in log period, some between them
 FIRST_SETTLING = 2.0  # [s] from x = 0 onto the cycles; clicks in the first half
-SETTLING = 1.5  # [s] onto the cycles of changed weights; a dying oscillation lasts as long
-N_PERIODS = 3.6  # measured, of the longest period: three rises even if it is 20 % too long
-MAX_ERROR = 0.3  # of a log period; beyond it the cycle counts as lost
+SETTLING = 1.5  # [s] after a change of the weights, so that no transient counts as a cycle
+N_PERIODS = 3.6  # longest periods measured: three rises even if one is 20 % too long
+LOST_ERROR = 0.3  # of a log period; beyond it the cycle counts as lost
 
 # Newton's method
 ROW_WEIGHTS = np.array([1.0, 0.3, 0.3])  # of log period, highest and lowest output
 DAMPING = 1e-4  # lambda, fraction of the largest eigenvalue of J J'
-MAX_RESIDUALS = np.array([0.04, 0.2, 0.2])  # corrected in one step, before the weights
-MIN_STEP_SIZE = 0.05  # fraction of MAX_RESIDUALS below which no step helps
+MAX_RESIDUALS = np.array([0.04, 0.2, 0.2])  # corrected in one step, before ROW_WEIGHTS
+MIN_STEP_SIZE = 0.05  # smallest step size that is tried, as a fraction of MAX_RESIDUALS
 
 # Refinement
 DT_FACTOR = 0.7  # smallest factor from one time step to the next
-MAX_DT_FACTOR = 0.99  # largest one, below which refinement gives up
+MAX_DT_FACTOR = 0.99  # largest one that is tried before refinement gives up
 NEXT_DT_RESIDUAL = 0.02  # largest residual with which a shorter time step is tried
 MAX_DT_RESIDUAL = 0.06  # largest residual with which a shorter time step is accepted
 REFINED_ERROR = 0.0015  # largest error of a log period at the end
@@ -86,7 +86,7 @@ def measure_cycles(model, cues, targets, state) -> tuple[LimitCycles, np.ndarray
     """The limit cycles at `cues` (B,) from `state` (B, N) on; errors of their log periods (B,)."""
     cycles = find_limit_cycles(model, cues, state, SETTLING, N_PERIODS * targets.max())
     errors = np.log(cycles.period / targets)
-    return cycles, np.where(np.abs(errors) < MAX_ERROR, errors, np.nan)
+    return cycles, np.where(np.abs(errors) < LOST_ERROR, errors, np.nan)
 
 
 def residuals(errors, cycles: LimitCycles) -> np.ndarray:
@@ -113,9 +113,9 @@ def newton_step(model, cues, cycles: LimitCycles, errors, step_size=1.0) -> None
 def damped_step(model, cues, targets, cycles: LimitCycles, errors, step_size, shift=0.0):
     """A Newton step that keeps every cycle: new cycles, their errors, and the next step size.
 
-    A step is accepted if the largest error of a period or the largest residual becomes smaller;
-    otherwise the weights are restored and the step size is halved. shift (B,) is added to the
-    errors. Raises LostCycle.
+    A step is accepted if the largest period error becomes smaller or is below REFINED_ERROR, or if
+    the largest residual becomes smaller; the step size is then doubled, to at most 1. Otherwise the
+    weights are restored and it is halved. shift (B,) is added to the errors. Raises LostCycle.
     """
     worst = np.abs(errors + shift).max(), np.abs(residuals(errors + shift, cycles)).max()
     weights = copy.deepcopy(model.state_dict())
@@ -135,9 +135,9 @@ def refine(model, periods, task, final_dt) -> Iterator[Progress]:
     """Reduce the time step from model.dt to final_dt [s] and keep the period at each cue.
 
     As soon as all residuals are small, a shorter time step is tried; Newton steps follow. If a
-    cycle is lost or no step helps, the previous time step and weights are restored and a longer
-    time step is tried. Yields after each measurement. Ends at final_dt when all periods are right
-    or no step helps any more. Raises LostCycle.
+    cycle is lost, a residual exceeds MAX_DT_RESIDUAL or no Newton step helps, the previous time
+    step and weights are restored and a longer time step is tried. Yields after each measurement.
+    Ends at final_dt when all periods are right or no step helps any more. Raises LostCycle.
     """
     targets = targets_of(periods)
     cues, dt_factor, step_size, before = task.cue_constant / targets, DT_FACTOR, 1.0, None
@@ -177,7 +177,7 @@ def refine(model, periods, task, final_dt) -> Iterator[Progress]:
             raise LostCycle(f"the rhythm is lost below dt {1000 * model.dt:.3g} ms, cue {lost:.3g}")
     if at_end:
         return
-    raise LostCycle(f"no end at dt {1000 * model.dt:.3g} ms: a period is off by {worst:.1%}")
+    raise LostCycle(f"not converged at dt {1000 * model.dt:.3g} ms: largest residual {worst:.3g}")
 
 
 def noise_shift(model, cues, periods, state, noise, seconds) -> np.ndarray:
@@ -215,7 +215,7 @@ def calibrate(model, periods, task, noise) -> Iterator[Progress]:
     cycles, errors = measure_cycles(model, cues, targets, settle(model, targets, task))
     if np.isnan(errors).any():
         raise LostCycle(f"calibration finds no rhythm at cue {cues[np.isnan(errors).argmax()]:.3g}")
-    yield Progress(model.dt, errors)  # before any change: a stopped run continues from here
+    yield Progress(model.dt, errors)  # the weights have not changed: a stopped run continues here
     for seconds in (n_periods * max(periods) for n_periods in NOISY_PERIODS):
         shifts = noise_shift(model, cues, cycles.period, cycles.end, noise, seconds)
         if np.isnan(shifts).any():

@@ -1,4 +1,4 @@
-"""What a training starts from: its configuration, or the state of a stopped run; refusals."""
+"""What a training starts from: its configuration, or the state of a stopped run."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def state_path(config):
 
 
 def starting_point(config_path, flags, name, resume, device):
-    """The configuration of a run, and the state in which it was stopped or None. UserError."""
+    """The configuration of a run, and the state in which it was stopped, or None. UserError."""
     if str(config_path).endswith(".pth"):
         path, content = checkpoints.read_checkpoint(config_path)
         if not isinstance(content.get("config"), dict):
@@ -56,8 +56,8 @@ def check_places(config, resume, overwrite):
         )
     if state_path(config).exists() and not (overwrite or resume):
         raise UserError(
-            f"{state_path(config)} is of a stopped run; continue it with --resume, or start again "
-            "with --overwrite"
+            f"{state_path(config)} belongs to a stopped run; continue it with --resume, or start "
+            "again with --overwrite"
         )
     log = Path(config.training.log_path)
     if log.exists() and log.read_bytes()[:5] not in (b"", b"part,"):

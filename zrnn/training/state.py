@@ -10,9 +10,9 @@ from zrnn import checkpoints
 from zrnn.errors import UserError
 
 PARTS = "descent", "refinement", "calibration", "done"
-DIVERGED = 1.0  # a loss above it has diverged: a constant output has a loss of 0.15
+DIVERGED = 1.0  # a loss above it has diverged; the best constant output has a loss of 0.13
 SNAPSHOT_UPDATES = 20  # updates between two snapshots of the weights
-FIRST_ROLLBACK = 40  # updates; an earlier divergence recovers by itself, and would occur again
+FIRST_ROLLBACK = 40  # updates; before, only an infinite loss is rolled back: others recover
 MAX_ROLLBACKS = 20  # in one training
 
 
@@ -24,8 +24,8 @@ class Diverged(UserError):
 class TrainingRun:
     """A network in training.
 
-    generator: of weights and batches; noise: of the recurrent and input noise; part: the next one
-    of PARTS; losses: one for each update; rollbacks: their number so far; log: rows of the log;
+    generator: of weights and batches; noise: of the recurrent and input noise; part: the current
+    one of PARTS; losses: one for each update; rollbacks: their number so far; log: rows of the log;
     seconds: spent so far. snapshots: two copies of (weights, optimizer), the older one first.
     """
 
@@ -73,7 +73,7 @@ class TrainingRun:
             self.snapshots = [self.snapshots[0]] * 2
 
     def save(self, path, config: dict, device: str) -> None:
-        """Everything from which `restore` makes the same run again."""
+        """Save everything that `restore` needs."""
         checkpoints.save_checkpoint(
             path,
             self.model,
@@ -90,7 +90,7 @@ class TrainingRun:
         )
 
     def restore(self, saved: dict) -> None:
-        """Continue from the content of such a file. Raises UserError if it is damaged."""
+        """Continue from the content of a file of `save`. Raises UserError if it is damaged."""
         target = self.model.state_dict()
         try:
             older, newer = saved["snapshots"]

@@ -1,0 +1,39 @@
+"""A user's own stimuli: recorded onsets, as times of clicks and values of the cue."""
+
+from pathlib import Path
+
+import numpy as np
+
+from zrnn.errors import UserError
+
+LONGEST_INTERVAL = 10.0  # [s] median; a longer one is no rhythm, and suggests another unit
+
+
+def read_onsets(path, min_interval: float) -> tuple[np.ndarray, np.ndarray | None]:
+    """Onsets (K,) [s] and cues (K,), or None, of a text file: one onset a line, or CSV.
+
+    The CSV has a column onset_s and may have a column cue; others are ignored. min_interval [s]: of
+    onsets that two clicks can show. Raises UserError.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        names = [name.strip(' "') for name in "".join(lines[:1]).split(",")]
+        columns = [names.index(name) for name in ("onset_s", "cue") if name in names] or [0]
+        is_csv = "onset_s" in names
+        if len(lines) < 2 + is_csv:
+            raise ValueError("allowed: at least two onsets")
+        options = {"delimiter": ",", "quotechar": '"', "usecols": columns} if is_csv else {}
+        table = np.loadtxt(lines[is_csv:], ndmin=2, **options)
+        if table.shape[1] > len(columns):
+            raise ValueError("two numbers in a line; allowed: one, or CSV with a column onset_s")
+        intervals = np.diff(table[:, 0])
+        if np.median(intervals) > LONGEST_INTERVAL:
+            raise ValueError(f"median interval {np.median(intervals):g}; are they in seconds?")
+        in_order = min(table[0, 0], *intervals - min_interval) > -1e-9
+        if not (in_order and np.isfinite(table).all() and (np.abs(table[:, 1:]) <= 100).all()):
+            apart = f"ascending, at least {min_interval:g} s apart"
+            raise ValueError(f"allowed: onsets from 0 on, {apart}; cues of -100 to 100")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise UserError(f"onsets {path}: {reason[:150]}") from None
+    return table[:, 0], table[:, 1] if len(columns) > 1 else None
