@@ -115,8 +115,8 @@ def machine() -> str:
 def main(only="updates+descent+scripts", hidden=500, device="cpu", repetitions=5):
     if not set(only.split("+")) <= {"updates", "descent", "scripts"}:
         raise UserError(f"--only is {only!r}; allowed: updates, descent, scripts, joined by +")
-    if hidden < 2 or repetitions < 1:
-        raise UserError("allowed: --hidden at least 2, --repetitions at least 1")
+    if not (2 <= hidden <= 20_000 and 1 <= repetitions <= 1000):
+        raise UserError("allowed: --hidden 2 to 20000, --repetitions 1 to 1000")
     threads, device = torch.get_num_threads(), checkpoints.pick_device(device).type
     print(f"{machine()}; {threads} threads, N = {hidden}, {device}", flush=True)
     training = CONFIG.training

@@ -28,7 +28,7 @@ VARIANTS = {  # name: flags of train.py
     "equal noise and weight at all tempos": {"training.noise_exponent": 0.0},
     "vanilla RNN": {"model.type": "RNN"},
     "vanilla RNN with noise": {"model.type": "RNN", "model.vanilla_sigma_rec": 0.01},
-    "original recipe, batches of 32": {  # of which 16 together end the training, as one of 512
+    "original recipe, batches of 32": {  # the mean loss of 16 batches, 512 trials, ends it
         "config_path": HOME / "configs/original.yaml",
         "training.batch_size": 32,
         "training.early_stopping_updates": 16,
@@ -39,7 +39,7 @@ VARIANTS = {  # name: flags of train.py
 def main(*folder: str, jobs=2, only="", config_path=None, **flags):
     configuration.load(config_path, flags)  # reports mistakes before any training
     flags["config_path"] = config_path
-    networks = {name: flags | own for name, own in VARIANTS.items() if only in name}
+    networks = {name: flags | VARIANTS[name] for name in VARIANTS if only in name}
     if not networks:
         raise UserError(f"--only is {only!r}; allowed: a word of {', '.join(VARIANTS)}")
     folder, complete = seeds.train_all(folder, networks, jobs)

@@ -29,7 +29,9 @@ def seeds_of(text: str) -> range:
     match = re.fullmatch(r"([0-9]{1,10})(?:\.\.([0-9]{1,10}))?", text)
     seeds = range(int(match[1]), int(match[2] or match[1]) + 1) if match else range(0)
     if not 0 < len(seeds) <= MAX_SEEDS:
-        raise UserError(f"--seeds is {text[:40]!r}; allowed: 3, or 0..9 with up to {MAX_SEEDS}")
+        raise UserError(
+            f"--seeds is {text[:40]!r}; allowed: one as 3, or up to {MAX_SEEDS} as 0..9"
+        )
     return seeds
 
 
@@ -72,9 +74,9 @@ def train_all(words, networks: dict[str, dict], jobs: int) -> tuple[Path, list[s
                 print(f"{name}: {result}", flush=True)
         finally:
             pool.terminate()
-            for process in processes.values():
+            for process in list(processes.values()):
                 process.terminate()
-            for process in processes.values():
+            for process in list(processes.values()):
                 process.wait()
     return folder, [name for name in networks if is_complete(name)]
 

@@ -206,6 +206,20 @@ def test_a_script_that_fails_is_named(tmp_path):
         benchmark.measure_script(tmp_path, "nothing.py")
 
 
+def test_a_benchmark_of_scripts_tells_the_parts_of_the_training(monkeypatch):
+    def measure(folder, script, *words):
+        if script.name == "train.py":
+            (Path(folder) / "training_log.csv").write_text(
+                "part,seconds\ndescent,1.5\ndescent,9.2\n"
+            )
+        return (2.5, 90.0) if "--help" in words else (12.0, 345.0)
+
+    monkeypatch.setattr(benchmark, "measure_script", measure)
+    lines = benchmark.script_table().splitlines()
+    assert "| train | **2.5 s** | 12.0 s | 345 MB |" in lines
+    assert "| train, end of descent |  | 9.2 s |  |" in lines
+
+
 def test_the_loop_makes_the_same_update():
     # 2 x 24 numbers a step, a multiple of 16: then torch draws the same by steps and by blocks
     ours = contestants.update(SIZES)
