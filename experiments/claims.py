@@ -1,6 +1,6 @@
 """The claims of the score card: what each is measured by, and whether a network meets it.
 
-A claim's measure takes what it needs of a `Network` and gives numbers; its verdict is "yes", "in
+A claim's measure takes what it needs of a `Network` and gives numbers; its answer is "yes", "in
 part" or "no" by a criterion on these numbers.
 Shapes: B tempos, from slow to fast, T time steps, P phases of a cycle, N units.
 """
@@ -10,10 +10,9 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from experiments import reduced_fit, score
+from experiments import onset_and_end, reduced_fit, score
 from models import load_network
 from zrnn import configuration, evaluate, simulate, task, trajectories
-from zrnn.dynamics import network_diagram
 from zrnn.dynamics.cycle_continuation import read_cycle
 from zrnn.populations import timing
 from zrnn.taps import find_taps
@@ -29,8 +28,7 @@ NOISE_FACTOR = np.sqrt(2)  # the shift is measured at noise / this and noise x t
 # Runs without noise
 RUN_SECONDS, CLICK_SECONDS = 4.0, 1.0
 TIMED = 0, 3, -1  # tempos at which inhibition is timed: slowest, middle, fastest
-# Bifurcation diagram
-CUES, N_CYCLES = (-1.0, 2.0), 5
+# Fit of the reduced model
 FIT_SECONDS = 0.9  # of a tempo, to which the reduced model is fitted
 MODEL_CUES = np.linspace(-0.5, 2.0, 101)  # at which the fitted model is run,
 MODEL_SECONDS = 6.0  # for so long
@@ -128,7 +126,7 @@ class Network:
     @cached_property
     def diagram(self):
         """The `Diagram` of its equilibria and its cycle."""
-        return network_diagram.solve(self.model, CUES, N_CYCLES, float(self.cues[TIMED[1]]))[0]
+        return onset_and_end.solve(self.model, float(self.cues[TIMED[1]]))
 
     @property
     def is_excit(self) -> np.ndarray:
@@ -201,26 +199,27 @@ def ends_at_hopf(diagram) -> dict:
 
 
 def two_groups(recordings, cycles, is_excit) -> dict:
-    """Claim 7: two clusters of I units by lag behind E, beside a continuum; of each tempo a list"""
-    rng = np.random.default_rng(SEED)
-    lists = {}
+    """Claim 7: lag behind E and correlation with it of the I units within a quarter of a cycle.
+
+    Beside them those beyond it, and the split of all into two clusters of lags and its silhouette.
+    Of each number a list over the tempos.
+    """
+    rng, lists = np.random.default_rng(SEED), {}
     for (currents, taps), cycle in zip(recordings, cycles, strict=True):
         rates = np.maximum(currents[: taps[-1]], 0)
         described = timing.describe_timing(rates, len(taps) - 1, is_excit)
         inhib = ~is_excit & (rates.max(axis=0) > timing.ACTIVE_RATE)
         lags = score.lags_to(cycle[:, inhib], cycle[:, is_excit].sum(axis=1))
-        near, far = (
-            described["I_groups"].get(f"2-means, {name}", {"lag": np.nan, "correlation": np.nan})
-            for name in ("nearer", "farther")
-        )
         row = {
-            "near_lag": abs(near["lag"]),
-            "near_correlation": near["correlation"],
-            "far_lag": abs(far["lag"]),
             "beyond": described["I"]["fraction_of_units_beyond"],
             "silhouette": score.silhouette(lags),
             "continuum": score.continuum_silhouette(lags, rng),
         }
+        groups = ("near", "within"), ("far", "beyond"), ("cluster", "2-means, nearer")
+        for name, group in groups:
+            found = described["I_groups"].get(group, {})
+            row[f"{name}_lag"] = abs(found.get("lag", np.nan))
+            row[f"{name}_correlation"] = found.get("correlation", np.nan)
         for key, value in row.items():
             lists.setdefault(key, []).append(value)
     return lists
@@ -259,15 +258,15 @@ def fits_reduced_model(recordings, cycles, is_excit, cues, dt) -> dict:
     cycles_of_model = model_cycles(model, np.array([x[0] for x in s]), cues, dt)
     periods = np.array([cycle.period if cycle else np.nan for cycle in cycles_of_model])
     at_trained = periods[: len(cues)]
-    own = np.array([taps[-1] / (len(taps) - 1) * dt for _, taps in recordings])
-    error = np.abs(at_trained / own - 1)
+    of_network = np.array([taps[-1] / (len(taps) - 1) * dt for _, taps in recordings])
+    error = np.abs(at_trained / of_network - 1)
     known = error[np.isfinite(error)]
     beating = [cycle.cue for cycle in cycles_of_model[len(cues) :] if cycle]
     numbers |= explained
     numbers["oscillating"] = len(known) / len(error)
     numbers["period_error"] = np.median(known) if len(known) else np.nan
     numbers["worst_period_error"] = np.max(error)
-    numbers |= {"periods": at_trained, "network_periods": own}
+    numbers |= {"periods": at_trained, "network_periods": of_network}
     numbers |= {"onset": min(beating, default=np.nan), "end": max(beating, default=np.nan)}
     return numbers | {"model": vars(model)}
 

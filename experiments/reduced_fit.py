@@ -59,6 +59,7 @@ class Reduced:
         n = len(self.tau)
         w, tau, a, c, w_in, b, d = np.split(vector, np.cumsum([n * n, *[n] * 5]))
         w, tau, a, c = (np.exp(np.clip(part, -30, 30)) for part in (w, tau, a, c))
+        tau = np.clip(tau, TAUS[0], TAUS[-1])
         # a column of w has one sign, also where single weights are 0
         signs = np.where((self.w < 0).any(axis=0), -1, 1)
         return Reduced(w.reshape(n, n) * signs, tau, a, c, w_in, b, d)

@@ -11,9 +11,9 @@ from zrnn.populations.timing import two_means
 from zrnn.synchronization import measures
 
 N_BINS = 20  # time bins of a cycle, for the peaks and the index of sequentiality
-EVEN_FRACTION = 0.2  # a bin is covered if it holds this fraction of an even share of the peaks
+EVEN_FRACTION = 0.2  # of the mean number of peaks in a bin: a bin with more is covered
 SHUFFLES = 20  # random draws for the value of shuffled units
-NULL_DRAWS = 100  # random draws of a continuum of phases
+NULL_DRAWS = 40  # random draws of a continuum of phases
 QUANTILE = 0.95  # of these draws, which two clusters must exceed
 
 
@@ -30,7 +30,7 @@ def sequentiality_index(cycle: np.ndarray) -> float:
 
     p_j: fraction of the units whose peak is in time bin j of M; r_it: rate of unit i in bin t,
     divided by the sum over the units. Before, each rate is divided by the unit's largest.
-    1: each unit is active in a bin of its own; 0: all peak together, or all are always active.
+    1: each unit is active alone in one bin; 0: all peak together, or all are always active.
     """
     bins = np.array([part.mean(axis=0) for part in np.array_split(cycle, N_BINS)])  # (M, N)
     bins = bins / bins.max(axis=0)
@@ -147,16 +147,15 @@ def silhouette(lags: np.ndarray) -> float:
 def continuum_silhouette(lags: np.ndarray, rng: np.random.Generator) -> float:
     """The silhouette that a continuum of as many lags (K,) exceeds in one of 20 draws.
 
-    The larger of two: lags that are uniform, and lags with one peak (von Mises) as concentrated
-    as the given ones.
+    The larger of two continua that are as concentrated as the given lags: one peak (von Mises),
+    and an arc with evenly spread lags, the whole circle if they are not concentrated at all.
     """
-    length = abs(np.exp(2j * np.pi * lags).mean())
+    length, draws = abs(np.exp(2j * np.pi * lags).mean()), (NULL_DRAWS, len(lags))
     kappa = length * (2 - length**2) / (1 - length**2 + 1e-12)  # Banerjee et al. (2005)
-    draws = {"uniform": rng.random((NULL_DRAWS, len(lags)))}
-    draws["one peak"] = rng.vonmises(0, kappa, (NULL_DRAWS, len(lags))) / (2 * np.pi)
-    return max(
-        float(np.quantile([silhouette(one) for one in some], QUANTILE)) for some in draws.values()
-    )
+    arcs = np.linspace(0, 1, 1001)[::-1]
+    arc = np.interp(length, np.sinc(arcs), arcs)  # a mean vector of an arc of so many cycles
+    continua = rng.vonmises(0, kappa, draws) / (2 * np.pi), arc * (rng.random(draws) - 0.5)
+    return max(float(np.quantile([silhouette(one) for one in some], QUANTILE)) for some in continua)
 
 
 def extrapolated_shift(less, more, factor: float):
