@@ -1,0 +1,169 @@
+"""Measures of the score card: sequences, trajectories, groups of I units, shift by noise.
+
+Arrays in, numbers out. A cycle holds the rates of N units at P phases from tap to tap; phases and
+lags are in cycles. Shapes: B tempos, from slow to fast, P phases, N units.
+"""
+
+import numpy as np
+from sklearn.metrics import silhouette_score
+
+from zrnn.populations.timing import two_means
+from zrnn.synchronization import measures
+
+N_BINS = 20  # time bins of a cycle, for the peaks and the index of sequentiality
+EVEN_FRACTION = 0.2  # of the mean number of peaks in a bin: a bin with more is covered
+SHUFFLES = 20  # random draws for the value of shuffled units
+NULL_DRAWS = 40  # random draws of a continuum of phases
+QUANTILE = 0.95  # of these draws, which two clusters must exceed
+
+
+def peak_phases(cycle: np.ndarray) -> np.ndarray:
+    """Phase (N,) at which each unit of a cycle (P, N) has its largest rate."""
+    return cycle.argmax(axis=0) / len(cycle)
+
+
+def sequentiality_index(cycle: np.ndarray) -> float:
+    """Index of sequentiality of a cycle (P, N) by Zhou, Masmanidis & Buonomano (2020), 0 to 1.
+
+        SqI = sqrt(PE TS),   PE = -sum_j p_j log p_j / log M,
+        TS = 1 - mean_t(-sum_i r_it log r_it) / log N
+
+    p_j: fraction of the units whose peak is in time bin j of M; r_it: rate of unit i in bin t,
+    divided by the sum over the units. Before, each rate is divided by the unit's largest.
+    1: each unit is active alone in one bin; 0: all peak together, or all are always active.
+    """
+    bins = np.array([part.mean(axis=0) for part in np.array_split(cycle, N_BINS)])  # (M, N)
+    bins = bins / bins.max(axis=0)
+    counts = np.bincount(bins.argmax(axis=0), minlength=N_BINS)
+    totals = bins.sum(axis=1, keepdims=True)
+    silent = totals[:, 0] == 0  # without any activity, a bin has no sparsity
+    fractions = bins[~silent] / totals[~silent]
+    sparsity = 1 - _entropy(fractions).mean() / np.log(bins.shape[1])
+    return float(np.sqrt(_entropy(counts / counts.sum()) / np.log(N_BINS) * sparsity))
+
+
+def _entropy(fractions):
+    """-sum p log p over the last axis; 0 log 0 is 0."""
+    logs = np.log(fractions, out=np.zeros_like(fractions), where=fractions > 0)
+    return np.maximum(-(fractions * logs).sum(axis=-1), 0)
+
+
+def shuffled_index(cycle: np.ndarray, rng: np.random.Generator) -> float:
+    """The index of a cycle (P, N) after every unit is moved by a random phase; mean over draws.
+
+    The peaks are then evenly spread, and the widths of the units' activity are as before.
+    """
+    phases, units = np.arange(len(cycle))[:, None], np.arange(cycle.shape[1])
+    draws = rng.integers(len(cycle), size=(SHUFFLES, cycle.shape[1]))
+    moved = [cycle[(phases + shift) % len(cycle), units] for shift in draws]
+    return float(np.mean([sequentiality_index(one) for one in moved]))
+
+
+def peak_coverage(cycle: np.ndarray) -> float:
+    """Fraction of the N_BINS bins of a cycle (P, N) that are covered by peaks of units."""
+    counts = np.bincount(cycle.argmax(axis=0) * N_BINS // len(cycle), minlength=N_BINS)
+    return float((counts >= EVEN_FRACTION * cycle.shape[1] / N_BINS).mean())
+
+
+def order_kept(first: np.ndarray, second: np.ndarray, rng=None) -> float:
+    """How equal the peak phases of the same units are in two cycles (P, N), 0 to 1.
+
+    Length of the mean of exp(2 pi i difference) over the units. rng: shuffles the units of the
+    second cycle; mean over draws.
+    """
+    ahead, behind = (2 * np.pi * peak_phases(cycle) for cycle in (first, second))
+    draws = [behind] if rng is None else [rng.permutation(behind) for _ in range(SHUFFLES)]
+    return float(np.mean([abs(np.exp(1j * (ahead - other)).mean()) for other in draws]))
+
+
+def sequence(cycles: np.ndarray, rng: np.random.Generator) -> dict:
+    """All measures of a sequence, of the units in cycles (B, P, N) that are active at every tempo.
+
+    Those of one tempo are means over the tempos; order_kept is between slowest and fastest.
+    """
+    ends = cycles[0], cycles[-1]
+    return {
+        "index": np.mean([sequentiality_index(cycle) for cycle in cycles]),
+        "shuffled_index": np.mean([shuffled_index(cycle, rng) for cycle in cycles]),
+        "coverage": np.mean([peak_coverage(cycle) for cycle in cycles]),
+        "order_kept": order_kept(*ends),
+        "order_shuffled": order_kept(*ends, rng),
+    }
+
+
+def similarity(cycles: np.ndarray) -> float:
+    """Correlation of the shapes of cycles (B, P, N), centred, mean over pairs of tempos."""
+    centred = (cycles - cycles.mean(axis=1, keepdims=True)).reshape(len(cycles), -1)
+    pairs = np.corrcoef(centred)[np.triu_indices(len(cycles), 1)]
+    return float(pairs.mean())
+
+
+def ordered_phases(cycles: np.ndarray) -> float:
+    """Fraction of the phases at which the states (B, N) of cycles (B, P, N) lie in order of tempo.
+
+    In order: along the first principal component of the B states at that phase.
+    """
+    centred = (cycles - cycles.mean(axis=0)).transpose(1, 0, 2)  # (P, B, N)
+    left, values, _ = np.linalg.svd(centred, full_matrices=False)
+    steps = np.diff(left[..., 0] * values[..., :1], axis=1)
+    return float(((steps > 0).all(axis=1) | (steps < 0).all(axis=1)).mean())
+
+
+def trajectory_shape(cycles: np.ndarray, periods) -> dict:
+    """Similarity, order, convergence at the tap, and growth of cycles (B, P, N) with the period.
+
+    tap_by_half: distance between tempos at the tap, divided by that half a cycle later;
+    radius_exponent: slope of log radius against log period. 1: the radius grows at constant speed
+    (amplitude); 0: the same trajectory at another speed (temporal scaling).
+    """
+    found = measures.trajectories(cycles, periods, "silence")
+    distance = found["silence_distance"]
+    log_period = np.log(periods)
+    return {
+        "similarity": similarity(cycles),
+        "ordered_phases": ordered_phases(cycles),
+        "tap_by_half": distance[0] / distance[len(distance) // 2],
+        "tap_by_mean": distance[0] / distance.mean(),
+        "radius_exponent": np.polyfit(log_period, np.log(found["silence_radius"]), 1)[0],
+        "speed_exponent": np.polyfit(log_period, np.log(found["silence_speed"]), 1)[0],
+    }
+
+
+def lags_to(cycle: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Lags (N,), -0.5 to 0.5, of the first harmonics of a cycle (P, N) to that of a rate (P,)."""
+    waves = np.exp(2j * np.pi * np.arange(len(cycle)) / len(cycle))
+    return np.angle((waves @ cycle) / (waves @ reference)) / (2 * np.pi)
+
+
+def silhouette(lags: np.ndarray) -> float:
+    """Silhouette of the split of lags (K,) into two clusters on the circle; NaN without a split."""
+    clusters = two_means(lags, np.ones(len(lags), dtype=bool), seed=0)
+    if not clusters:
+        return np.nan
+    on_circle = np.stack([np.cos(2 * np.pi * lags), np.sin(2 * np.pi * lags)], axis=1)
+    return float(silhouette_score(on_circle, next(iter(clusters.values()))))
+
+
+def continuum_silhouette(lags: np.ndarray, rng: np.random.Generator) -> float:
+    """The silhouette that a continuum of as many lags (K,) exceeds in one of 20 draws.
+
+    The larger of two continua that are as concentrated as the given lags: one peak (von Mises),
+    and an arc with evenly spread lags, the whole circle if they are not concentrated at all.
+    """
+    length, draws = abs(np.exp(2j * np.pi * lags).mean()), (NULL_DRAWS, len(lags))
+    kappa = length * (2 - length**2) / (1 - length**2 + 1e-12)  # Banerjee et al. (2005)
+    arcs = np.linspace(0, 1, 1001)[::-1]
+    arc = np.interp(length, np.sinc(arcs), arcs)  # a mean vector of an arc of so many cycles
+    continua = rng.vonmises(0, kappa, draws) / (2 * np.pi), arc * (rng.random(draws) - 0.5)
+    return max(float(np.quantile([silhouette(one) for one in some], QUANTILE)) for some in continua)
+
+
+def extrapolated_shift(less, more, factor: float):
+    """The shift of the period by noise, from its shifts at SD / factor (less) and SD x factor.
+
+    By symmetry the shift has even powers of the SD s only: shift = A s^2 + B s^4. This gives
+    A + B, its value at s = 1.
+    """
+    square = factor**2
+    quartic = (np.asarray(more) / square - np.asarray(less) * square) / (square - 1 / square)
+    return np.asarray(less) * square + quartic * (1 - 1 / square)
