@@ -29,7 +29,7 @@ from zrnn import cli, configuration, figures, files, simulate, sound, stimuli
 from zrnn.errors import UserError
 from zrnn.figures import plt
 from zrnn.synchronization import protocols
-from zrnn.synchronization.statistics import count_missing, mean_and_sd
+from zrnn.synchronization.estimators import count_missing, mean_and_sd
 from zrnn.taps import asynchronies, describe_beat, find_taps
 from zrnn.task import context_cue
 

@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.colors import to_hex, to_rgb
 
 from models import open_network
-from zrnn import cli, figures, files, sound, taps, task, trajectories
+from zrnn import activity, cli, figures, files, sound, taps, task
 from zrnn.checkpoints import SHIPPED
 from zrnn.populations import groups, lesions
 
@@ -50,7 +50,7 @@ def units_of(found: groups.Populations) -> dict:
     """
     peak = np.max([recording.cycle.max(axis=0) for recording in found.recordings], axis=0)
     first_type, cycle = next(iter(found.types.values())), found.reference.cycle
-    order = trajectories.firing_order(cycle, [0, len(cycle)], first_type.sum())
+    order = activity.firing_order(cycle, [0, len(cycle)], first_type.sum())
     order = order[peak[order] > 0]
     members = {**found.reference.groups, **found.i_clusters}
     return {
@@ -67,9 +67,9 @@ def plane_of(found: groups.Populations) -> dict:
 
     A point of the plane is axes @ rates - centre; low, high: corners of all cycles.
     """
-    mean, axes, _ = trajectories.fit_plane(np.concatenate([r.cycle for r in found.recordings]))
+    mean, axes, _ = activity.fit_plane(np.concatenate([r.cycle for r in found.recordings]))
     axes = axes * np.sign(axes.sum(axis=1, keepdims=True))  # the sign of a component is arbitrary
-    loops = {r.period: trajectories.project(r.cycle, mean, axes).round(4) for r in found.recordings}
+    loops = {r.period: activity.project(r.cycle, mean, axes).round(4) for r in found.recordings}
     points, colours = np.concatenate(list(loops.values())), figures.period_colours(loops)
     return {
         "axes": [encode(axis, "<f4") for axis in axes],

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import models
-from zrnn import cli, configuration, figures, trajectories
+from zrnn import activity, cli, configuration, figures
 from zrnn.errors import UserError
 from zrnn.figures import plt
 from zrnn.taps import MIN_TAPS
@@ -92,13 +92,13 @@ def read_trial(folder, row, n_units, n_excit, n_steps):
         raise ValueError(f"taps of {period} s: not samples of a beat")
     if (np.diff(taps, prepend=-1, append=len(states)) <= 0).any():
         raise ValueError(f"taps of {period} s: not ascending samples of the run")
-    rates = trajectories.normalise_rates(states[:, 0])
+    rates = activity.normalise_rates(states[:, 0])
     arrays = {"taps": taps, "order": np.arange(n_units)}
     if row["ok"]:
-        arrays["order"] = trajectories.firing_order(rates, taps, n_excit)
-        arrays["lengths"] = trajectories.cycle_lengths(rates, taps)
-        mean_cycle = trajectories.mean_cycle(rates, taps)
-        arrays["mean_cycle_length"] = trajectories.closed_length(mean_cycle)
+        arrays["order"] = activity.firing_order(rates, taps, n_excit)
+        arrays["lengths"] = activity.cycle_lengths(rates, taps)
+        mean_cycle = activity.mean_cycle(rates, taps)
+        arrays["mean_cycle_length"] = activity.closed_length(mean_cycle)
     return rates[:n_steps].copy(), rates[::PCA_EVERY].copy(), arrays
 
 
@@ -183,13 +183,13 @@ def main(config_path=None, checkpoint=None, **flags):
     )
     colours, name = figures.period_colours(trials), "PCA_and_model_activity_stats"
     samples = np.concatenate([sample for _, sample, _ in trials.values()])
-    mean, axes, explained = trajectories.fit_plane(samples, 3)
+    mean, axes, explained = activity.fit_plane(samples, 3)
 
     drawn, paths, taps = {}, {}, {}
     arrays = {k: np.array([row[k] for row in rows]) for k in ("cue", "mean_iti_s", "ok", "trained")}
     results = {row["period_s"]: row["result"] for row in rows}
     for period, (rates, _, of_trial) in trials.items():
-        paths[period] = trajectories.project(rates, mean, axes)
+        paths[period] = activity.project(rates, mean, axes)
         taps[period] = of_trial["taps"][of_trial["taps"] < len(rates)]
         arrays |= {f"{key}_{period}": array for key, array in of_trial.items()}
         arrays[f"path_{period}"] = paths[period]

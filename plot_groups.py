@@ -15,10 +15,10 @@ from dataclasses import asdict
 import numpy as np
 
 import models
-from zrnn import cli, configuration, figures, trajectories
+from zrnn import activity, cli, configuration, figures
 from zrnn.dynamics import reduced_model
 from zrnn.figures import E_COLOUR, I_COLOUR, plt
-from zrnn.populations import connections, groups, lesions, timing
+from zrnn.populations import connections, groups, inhibition_timing, lesions
 from zrnn.task import context_cue
 
 LINES = {  # colour and style of each group; dashed: between taps
@@ -39,7 +39,7 @@ SATURATED = 20  # [%] error of the ITI at which the colour of a cell is darkest
 
 def draw_phases(panel, recording, types):
     """Peak phases, E upwards, I downwards; filled: weighted by mean rate, line: every unit is 1."""
-    panel.axvspan(-trajectories.TAP_PHASE, trajectories.TAP_PHASE, color="0.9", zorder=0)
+    panel.axvspan(-activity.TAP_PHASE, activity.TAP_PHASE, color="0.9", zorder=0)
     for sign, (name, of_type) in zip((1, -1), types.items(), strict=False):
         units, colour = of_type & ~recording.groups[groups.SILENT], TYPE_COLOURS[name]
         phases = (recording.phases[units] + 0.5) % 1 - 0.5
@@ -164,8 +164,8 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
         matrices.append(connections.Connections("reduced model's W", names, reduced_model.W))
         slow_to_fast = found.recordings[0], found.reference, found.recordings[-1]
         cues = [context_cue(recording.period, task.cue_constant) for recording in slow_to_fast]
-        numbers["timing"] = timing.timing_at_cues(model, cues, task)
-        print(timing.timing_table(numbers["timing"]))
+        numbers["timing"] = inhibition_timing.timing_at_cues(model, cues, task)
+        print(inhibition_timing.timing_table(numbers["timing"]))
     numbers["connections"] = [asdict(matrix) for matrix in matrices]
 
     planned = lesions.plan(found, section.draws, section.seed)

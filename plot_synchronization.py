@@ -18,7 +18,7 @@ from zrnn import cli, configuration
 from zrnn.errors import UserError
 from zrnn.figures import label_of, period_colours, plt, save_results
 from zrnn.synchronization import measures, phase_response
-from zrnn.synchronization.statistics import LOCKING_PATTERNS, wrapped
+from zrnn.synchronization.estimators import LOCKING_PATTERNS, wrapped
 
 SECONDS = 20.0  # [s] of each run with clicks, and of each run that continues without
 NOISE_SECONDS = 12.0  # [s] of each run with scaled noise

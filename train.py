@@ -27,7 +27,7 @@ from zrnn import task as tasks
 from zrnn.errors import UserError
 from zrnn.training import descent, distributed
 from zrnn.training.refinement import LostCycle, calibrate, refine
-from zrnn.training.start import check_places, starting_point, state_path, warning
+from zrnn.training.start_or_resume import check_places, starting_point, state_path, warning
 from zrnn.training.state import Diverged, TrainingRun
 
 

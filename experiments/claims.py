@@ -12,9 +12,9 @@ import torch
 
 from experiments import onset_and_end, reduced_fit, score
 from models import load_network
-from zrnn import configuration, evaluate, simulate, task, trajectories
+from zrnn import activity, configuration, evaluate, simulate, task
 from zrnn.dynamics.cycle_continuation import read_cycle
-from zrnn.populations import timing
+from zrnn.populations import inhibition_timing
 from zrnn.taps import find_taps
 
 SEED = 0
@@ -120,7 +120,7 @@ class Network:
     def cycles(self) -> np.ndarray:
         """Rates (B, P, N) from tap to tap, noise-free."""
         return np.array(
-            [trajectories.mean_cycle(np.maximum(x, 0), taps) for x, taps in self.recordings]
+            [activity.mean_cycle(np.maximum(x, 0), taps) for x, taps in self.recordings]
         )
 
     @cached_property
@@ -165,7 +165,10 @@ def cue_sets_tempo(statistics, trained) -> dict:
 
 def fires_in_sequence(cycles, is_excit) -> dict:
     """Claim 3: `score.sequence` of E and I units that are active at every tempo."""
-    active, rng = (cycles.max(axis=1) > timing.ACTIVE_RATE).all(axis=0), np.random.default_rng(SEED)
+    active, rng = (
+        (cycles.max(axis=1) > inhibition_timing.ACTIVE_RATE).all(axis=0),
+        np.random.default_rng(SEED),
+    )
     numbers = {}
     for name, units in (("e", active & is_excit), ("i", active & ~is_excit)):
         found = score.sequence(cycles[:, :, units], rng)
@@ -207,8 +210,8 @@ def two_groups(recordings, cycles, is_excit) -> dict:
     rng, lists = np.random.default_rng(SEED), {}
     for (currents, taps), cycle in zip(recordings, cycles, strict=True):
         rates = np.maximum(currents[: taps[-1]], 0)
-        described = timing.describe_timing(rates, len(taps) - 1, is_excit)
-        inhib = ~is_excit & (rates.max(axis=0) > timing.ACTIVE_RATE)
+        described = inhibition_timing.describe_timing(rates, len(taps) - 1, is_excit)
+        inhib = ~is_excit & (rates.max(axis=0) > inhibition_timing.ACTIVE_RATE)
         lags = score.lags_to(cycle[:, inhib], cycle[:, is_excit].sum(axis=1))
         row = {
             "beyond": described["I"]["fraction_of_units_beyond"],
@@ -242,8 +245,10 @@ def fits_reduced_model(recordings, cycles, is_excit, cues, dt) -> dict:
     explained_with_e: of the currents' changes, if E beyond it is a fourth group.
     """
     middle = cycles[len(cycles) // 2]
-    within = np.abs(score.lags_to(middle, middle[:, is_excit].sum(axis=1))) <= timing.BEYOND
-    active = middle.max(axis=0) > timing.ACTIVE_RATE
+    within = (
+        np.abs(score.lags_to(middle, middle[:, is_excit].sum(axis=1))) <= inhibition_timing.BEYOND
+    )
+    active = middle.max(axis=0) > inhibition_timing.ACTIVE_RATE
     tap_e, tap_i = active & is_excit & within, active & ~is_excit & within
     masks = [tap_e, tap_i, active & ~is_excit & ~within, active & is_excit & ~within]
     sizes, signs = [int(mask.sum()) for mask in masks], np.array([1, -1, -1, 1])

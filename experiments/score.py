@@ -7,7 +7,7 @@ lags are in cycles. Shapes: B tempos, from slow to fast, P phases, N units.
 import numpy as np
 from sklearn.metrics import silhouette_score
 
-from zrnn.populations.timing import two_means
+from zrnn.populations.inhibition_timing import two_means
 from zrnn.synchronization import measures
 
 N_BINS = 20  # time bins of a cycle, for the peaks and the index of sequentiality

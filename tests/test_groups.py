@@ -12,9 +12,9 @@ import torch
 
 import models
 import plot_groups
-from zrnn import checkpoints, configuration, simulate, trajectories
+from zrnn import activity, checkpoints, configuration, simulate
 from zrnn.errors import UserError
-from zrnn.populations import connections, groups, lesions, timing
+from zrnn.populations import connections, groups, inhibition_timing, lesions
 
 HOME = Path(__file__).parents[1]
 TYPES = {"E": np.arange(6) < 4, "I": np.arange(6) >= 4}
@@ -57,10 +57,8 @@ def test_mean_cycle_and_lag_of_shifted_waves():
     t, period = np.arange(2001), 100
     shifts = np.array([0.0, 0.1, -0.25])
     waves = np.cos(2 * np.pi * (t[:, None] / period - shifts))
-    cycle = trajectories.mean_cycle(waves, np.arange(0, 2001, period))
-    np.testing.assert_allclose(
-        trajectories.peak_phases(waves, np.arange(0, 2001, period)), shifts % 1
-    )
+    cycle = activity.mean_cycle(waves, np.arange(0, 2001, period))
+    np.testing.assert_allclose(activity.peak_phases(waves, np.arange(0, 2001, period)), shifts % 1)
     for wave, shift in zip(cycle.T, shifts, strict=True):
         after, correlation = groups.lag_and_correlation(wave, cycle[:, 0])
         assert after == pytest.approx(shift)
@@ -93,7 +91,7 @@ def test_two_populations_are_found_without_a_window():
 def test_timing_of_rates_of_known_phase():
     phases = np.array([0, 0, 0.12, 0.34, 0.34, 0.45, 0.2])  # the last unit is too weak to count
     rates = np.tile(bumps(phases) * [1, 2, 1, 2, 2, 1, 0.01], (3, 1))  # three cycles
-    found = timing.describe_timing(rates, 3, np.arange(7) < 2)
+    found = inhibition_timing.describe_timing(rates, 3, np.arange(7) < 2)
     assert found["E"] == {
         "active_units": 2,
         "fraction_of_units_beyond": 0.0,
@@ -117,7 +115,9 @@ def test_timing_of_rates_of_known_phase():
 def test_timing_does_not_depend_on_where_the_cycle_starts():
     rates = np.tile(bumps([0.0, 0.05, 0.3, 0.85]), (2, 1))
     is_excit = np.array([True, True, False, False])
-    here, there = (timing.describe_timing(r, 2, is_excit) for r in (rates, np.roll(rates, 37, 0)))
+    here, there = (
+        inhibition_timing.describe_timing(r, 2, is_excit) for r in (rates, np.roll(rates, 37, 0))
+    )
     assert here["I"] == there["I"] and here["I_lag_histogram"] == there["I_lag_histogram"]
     late, early = (here["I_groups"][name]["lag"] for name in ("beyond", "within"))
     assert late == pytest.approx(0.275) and early == pytest.approx(-0.175)
@@ -125,14 +125,14 @@ def test_timing_does_not_depend_on_where_the_cycle_starts():
 
 
 def test_timing_of_the_oscillator(make_oscillator):
-    (found,) = timing.timing_at_cues(make_oscillator(), [0.5], TASK)
+    (found,) = inhibition_timing.timing_at_cues(make_oscillator(), [0.5], TASK)
     assert found["E"]["active_units"] == found["I"]["active_units"] == 4
     assert found["I"]["fraction_of_units_beyond"] == 0.0
     assert 0 < found["I_groups"]["within"]["lag"] < 0.25  # I units follow the E units
     assert found["I_groups"]["beyond"] == {"units": 0}
-    (nothing,) = timing.timing_at_cues(silent_network(), [0.5], TASK)
-    assert nothing == {"cue": 0.5} and "too few taps" in timing.timing_table([nothing])
-    assert "0% of 4 units" in timing.timing_table([found])
+    (nothing,) = inhibition_timing.timing_at_cues(silent_network(), [0.5], TASK)
+    assert nothing == {"cue": 0.5} and "too few taps" in inhibition_timing.timing_table([nothing])
+    assert "0% of 4 units" in inhibition_timing.timing_table([found])
 
 
 def test_block_means_and_total_inputs_by_hand():
@@ -246,7 +246,11 @@ def test_the_script_on_the_oscillator(tmp_path, monkeypatch, capsys, make_oscill
     verdicts = {(r["group"], r["method"]): r["result"] for r in numbers["lesions"]}
     assert verdicts["intact", lesions.SILENCED] == "beat"
     assert "runs away" in capsys.readouterr().out
-    command = [sys.executable, HOME / "experiments/populations.py", "groups_plotting/groups.json"]
+    command = [
+        sys.executable,
+        HOME / "experiments/tabulate_populations.py",
+        "groups_plotting/groups.json",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and "| silent" in done.stdout, done.stderr
 

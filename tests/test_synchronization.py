@@ -5,7 +5,7 @@ import pytest
 
 from plot_synchronization import as_json
 from zrnn.synchronization import adaptive_cue, measures, phase_response
-from zrnn.synchronization import statistics as estimators
+from zrnn.synchronization import estimators
 
 PERIOD = 0.3  # [s]
 

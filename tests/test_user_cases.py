@@ -21,7 +21,7 @@ import plot_cue_range
 import train
 from zrnn import checkpoints, configuration, figures, files, simulate, stimuli, taps
 from zrnn.errors import UserError
-from zrnn.training.start import warning
+from zrnn.training.start_or_resume import warning
 from zrnn.training.state import TrainingRun
 
 

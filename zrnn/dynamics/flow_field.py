@@ -11,7 +11,7 @@ import torch
 from numpy import ndarray as Array
 from torch import Tensor
 
-from zrnn import simulate, trajectories
+from zrnn import activity, simulate
 from zrnn.dynamics import trained_network
 from zrnn.dynamics.equilibria import equilibria_at
 from zrnn.errors import UserError
@@ -40,7 +40,7 @@ class Plane:
 
     def project(self, states: Array) -> Array:
         """Coordinates (..., 2) of states (..., N)."""
-        return trajectories.project(states, self.mean, self.axes)
+        return activity.project(states, self.mean, self.axes)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def initial_condition(model, cue: float, seed: int) -> tuple[Tensor, Array]:
             f"the network does not beat at cue {cue:g}, the middle one of its training, and "
             "so has no tap units to start from; train it for longer, or name another: --checkpoint"
         )
-    is_tap = trajectories.tap_units(trajectories.peak_phases(run.states[0], taps))
+    is_tap = activity.tap_units(activity.peak_phases(run.states[0], taps))
     start = rng.uniform(-1, 1, len(is_tap))
     start[is_tap] = rng.uniform(0, 1)
     return torch.as_tensor(start).to(model.w_hh), is_tap
@@ -97,7 +97,7 @@ def _states(model, cues, start, seconds):
 def find_plane(model, start: Tensor) -> Plane:
     """The first two principal components of runs at PLANE_CUES from start (N,)."""
     states = _states(model, PLANE_CUES, start, PLANE_SECONDS)
-    return Plane(*trajectories.fit_plane(states.reshape(-1, states.shape[-1])))
+    return Plane(*activity.fit_plane(states.reshape(-1, states.shape[-1])))
 
 
 def find_equilibria(model, cues, plane: Plane) -> dict[float, Array]:

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
-from zrnn import simulate, trajectories
+from zrnn import activity, simulate
 from zrnn import taps as tapping
 from zrnn.errors import UserError
 from zrnn.task import reference_cue
@@ -101,8 +101,8 @@ def record(model, periods: Sequence[float], task_section, types: Groups) -> list
                 "that beats at every trained period and at the middle of their cues"
             )
         taps = np.round(taps).astype(int)
-        phases = trajectories.peak_phases(states, taps)
-        cycle = trajectories.mean_cycle(np.maximum(states, 0), taps)
+        phases = activity.peak_phases(states, taps)
+        cycle = activity.mean_cycle(np.maximum(states, 0), taps)
         groups = assign(phases, cycle, types)
         recordings.append(Recording(period, beat.mean_iti, phases, cycle, groups))
     return recordings
@@ -110,7 +110,7 @@ def record(model, periods: Sequence[float], task_section, types: Groups) -> list
 
 def assign(phases: np.ndarray, cycle: np.ndarray, types: Groups) -> Groups:
     """The groups of units with these peak phases (N,) and mean rates (P, N)."""
-    fires, is_tap, groups = cycle.max(axis=0) > 0, trajectories.tap_units(phases), {}
+    fires, is_tap, groups = cycle.max(axis=0) > 0, activity.tap_units(phases), {}
     for name, of_type in types.items():
         groups[f"tap-{name}".rstrip("-")] = of_type & is_tap & fires
     for name, of_type in reversed(types.items()):
@@ -156,7 +156,7 @@ def cluster_by_shape(
 
 def fraction_near_border(phases: np.ndarray) -> float:
     """Fraction of phases (M,) within BORDER of an end of the tap window; 4 BORDER if even."""
-    from_end = np.minimum(phases, 1 - phases) - trajectories.TAP_PHASE
+    from_end = np.minimum(phases, 1 - phases) - activity.TAP_PHASE
     return float(np.sum(np.abs(from_end) < BORDER) / max(len(phases), 1))
 
 
@@ -168,7 +168,7 @@ def fraction_unchanged(labels: np.ndarray) -> float:
 def describe(found: Populations) -> dict:
     """All numbers of the groups, in plain values for JSON."""
     types = {name or "all": units for name, units in found.types.items()}
-    is_tap = np.array([trajectories.tap_units(recording.phases) for recording in found.compared])
+    is_tap = np.array([activity.tap_units(recording.phases) for recording in found.compared])
     active = ~np.any([recording.groups[SILENT] for recording in found.compared], axis=0)
     agreement = {}
     for name, units in types.items():

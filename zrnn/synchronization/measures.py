@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from zrnn.synchronization import phase_response, protocols, statistics
+from zrnn.synchronization import estimators, phase_response, protocols
 from zrnn.synchronization.adaptive_cue import run_adaptive_cue
-from zrnn.synchronization.statistics import LOCKING_PATTERNS, first_within, jackknife
+from zrnn.synchronization.estimators import LOCKING_PATTERNS, first_within, jackknife
 from zrnn.taps import asynchronies, describe_beat
 
 SIGNS = (1, -1)  # each size of a shift, step or error is given in both directions
@@ -39,8 +39,8 @@ GAIN_ERRORS = 0.2 * np.array(SIGNS)  # [periods] between cue and clicks
 def intervals(runs, phase: str) -> dict:
     """ITIs of runs of taps in a phase of the task: mean, SD and autocorrelation (MAX_LAG,)."""
     itis = [np.diff(run) for run in runs]
-    mean, sd = 1e3 * statistics.mean_and_sd(itis)
-    lags = statistics.autocorrelation(itis, MAX_LAG)
+    mean, sd = 1e3 * estimators.mean_and_sd(itis)
+    lags = estimators.autocorrelation(itis, MAX_LAG)
     return {f"{phase}_iti_mean_ms": mean, f"{phase}_iti_sd_ms": sd, f"{phase}_iti_lags": lags}
 
 
@@ -49,15 +49,15 @@ def synchronization(taps, maxima, clicks, period) -> dict:
 
     def asynchrony(runs, kind="asynchrony"):
         series = [asynchronies(run, clicks, period) for run in runs]
-        mean, sd = 1e3 * statistics.mean_and_sd(series)
-        lag_1 = statistics.autocorrelation(series, 1)[0]
+        mean, sd = 1e3 * estimators.mean_and_sd(series)
+        lag_1 = estimators.autocorrelation(series, 1)[0]
         return {f"{kind}_mean_ms": mean, f"{kind}_sd_ms": sd, f"{kind}_lag1": lag_1}
 
     def estimates(runs):
-        alpha = {"alpha": statistics.phase_correction(runs, clicks, period)}
+        alpha = {"alpha": estimators.phase_correction(runs, clicks, period)}
         return asynchrony(runs) | intervals(runs, "synchronization") | alpha
 
-    missing = statistics.count_missing([asynchronies(run, clicks, period) for run in taps])
+    missing = estimators.count_missing([asynchronies(run, clicks, period) for run in taps])
     counts = {"clicks": len(clicks) * len(taps), "clicks_without_tap": missing}
     return jackknife(estimates, taps) | asynchrony(maxima, "asynchrony_of_maxima") | counts
 
@@ -69,13 +69,13 @@ def continuation(taps, period, predicted, rng) -> dict:
     """
 
     def clock_and_motor(runs, prefix=""):
-        clock, motor = 1e6 * statistics.wing_kristofferson(runs)
+        clock, motor = 1e6 * estimators.wing_kristofferson(runs)
         return {f"{prefix}clock_variance_ms2": clock, f"{prefix}motor_variance_ms2": motor}
 
     def estimates(runs):
-        mean, variance = statistics.drift(runs, period, DRIFT_BEATS)
+        mean, variance = estimators.drift(runs, period, DRIFT_BEATS)
         position = {"drift_mean_ms": 1e3 * mean, "drift_variance_ms2": 1e6 * variance}
-        position["diffusion_ms2"] = 1e6 * statistics.diffusion(variance)
+        position["diffusion_ms2"] = 1e6 * estimators.diffusion(variance)
         return intervals(runs, "continuation") | clock_and_motor(runs) | position
 
     delayed = [run + MOTOR_SD * rng.standard_normal(len(run)) for run in taps]
@@ -125,8 +125,8 @@ def metronome(model, periods, task, seconds: float, n_runs: int, seed: int, diff
         rows.append(row | phase_shifts(shifted[:, b], period))
     results = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     for phase, tapping in (("synchronization", clicked), ("continuation", alone)):
-        itis = [[statistics.regular_intervals(taps) for taps in runs] for runs in tapping.taps]
-        results[f"{phase}_itis_left_out"] = [statistics.count_missing(runs) for runs in itis]
+        itis = [[estimators.regular_intervals(taps) for taps in runs] for runs in tapping.taps]
+        results[f"{phase}_itis_left_out"] = [estimators.count_missing(runs) for runs in itis]
         results |= trajectories(tapping.cycles, periods, phase)
     if clicked.cycles is not None and alone.cycles is not None:
         distance = np.linalg.norm(clicked.cycles - alone.cycles, axis=-1).mean(1)
@@ -162,7 +162,7 @@ def click_responses(model, free, click_width) -> dict:
     for b in np.flatnonzero(np.isfinite(free.period)):
         heights = [SMALL_HEIGHT, 1.0]
         small[b], full[b] = phase_response.click_responses(model, free, b, heights, click_width)
-    small, advances = small / SMALL_HEIGHT, statistics.wrapped(full)
+    small, advances = small / SMALL_HEIGHT, estimators.wrapped(full)
     squared_error = np.mean((small - free.click) ** 2, 1) / np.mean(free.click**2, 1)
     return {
         "period_ms": 1e3 * free.period,
@@ -206,7 +206,7 @@ def tempo_steps(model, period, task, n_runs: int, noise) -> dict:
     medians = np.nanmedian(itis, axis=2)  # (C, S, ITIs)
     steps = np.array(list(protocols.TEMPO_STEPS.values()), dtype=float)  # NaN: no clicks
     clicks, cues = 1 + steps.T[..., None, None] * STEPS[:, None]  # tempos after the step
-    in_time = np.abs(itis[-1] / clicks[-1][:, None] - 1)[..., -statistics.N_WITHIN :]
+    in_time = np.abs(itis[-1] / clicks[-1][:, None] - 1)[..., -estimators.N_WITHIN :]
     return {
         "conditions": list(protocols.TEMPO_STEPS),
         "steps": STEPS,

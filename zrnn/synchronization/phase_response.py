@@ -15,8 +15,8 @@ from torch import Tensor
 from zrnn import simulate
 from zrnn import task as tasks
 from zrnn.dynamics import limit_cycle
+from zrnn.synchronization.estimators import iterate_phase_map, locking_pattern, phases_at
 from zrnn.synchronization.protocols import tap_along
-from zrnn.synchronization.statistics import iterate_phase_map, locking_pattern, phases_at
 from zrnn.taps import find_taps
 
 N_PHASES = 40  # at which an extra click begins

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from zrnn import simulate, trajectories
+from zrnn import activity, simulate
 from zrnn import task as tasks
 from zrnn.errors import UserError
-from zrnn.synchronization.statistics import output_maxima
+from zrnn.synchronization.estimators import output_maxima
 from zrnn.taps import asynchronies, find_taps
 
 FIRST_CLICK = 0.05  # [s]
@@ -112,7 +112,7 @@ def run_metronome(
         maxima[b].append(output_maxima(output, found)[counted] * dt)
         if row < rates.shape[1] and counted.sum() > 1:
             samples = found[counted] / stride
-            cycles[b].append(trajectories.mean_cycle(rates[:, row], samples, N_PHASES))
+            cycles[b].append(activity.mean_cycle(rates[:, row], samples, N_PHASES))
     recorded = n_recorded > 0 and all(cycles)
     mean_cycles = np.array([np.mean(runs, axis=0) for runs in cycles]) if recorded else None
     return Tapping(clicks, taps, maxima, mean_cycles)

@@ -1,7 +1,7 @@
 """A table over networks, in Markdown, of what plot_synchronization.py measured on each.
 
 python plot_synchronization.py --checkpoint NETWORK --synchronization.folder runs/NETWORK
-python experiments/synchronization.py runs/*/synchronization.json
+python -m experiments.tabulate_synchronization runs/*/synchronization.json
 
 Mean ± SD over the networks, at the slowest, the middle and the fastest trained tempo; what is
 measured at the middle one alone is in its column. (n): only n networks have the number.

@@ -3,7 +3,7 @@
 for f in pretrained/*.pth; do
     python plot_groups.py --checkpoint $f --groups.folder populations/$(basename $f .pth)
 done
-python experiments/populations.py populations/*/groups.json
+python -m experiments.tabulate_populations populations/*/groups.json
 """
 
 import json
