@@ -15,8 +15,7 @@ from zrnn.checkpoints import SHIPPED, read_checkpoint
 from zrnn.errors import UserError
 from zrnn.evaluate import CLICKS, Evaluation, of_condition
 from zrnn.figures import save_results
-from zrnn.synchronization import adaptive_cue, measures, phase_response, protocols
-from zrnn.synchronization import estimators
+from zrnn.synchronization import adaptive_cue, estimators, measures, phase_response, protocols
 
 TASK = SimpleNamespace(cue_constant=0.1, click_width=0.01)
 SETTINGS = SimpleNamespace(noise_runs=2, gain=0.3, seed=0)

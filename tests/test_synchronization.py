@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from plot_synchronization import as_json
-from zrnn.synchronization import adaptive_cue, measures, phase_response
-from zrnn.synchronization import estimators
+from zrnn.synchronization import adaptive_cue, estimators, measures, phase_response
 
 PERIOD = 0.3  # [s]
 
