@@ -14,25 +14,25 @@ with the same estimators, prints the table, and saves people.png and people.json
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from models import open_network
 from zrnn import checkpoints, cli, configuration
 from zrnn.errors import UserError
-from zrnn.figures import save_results
-from zrnn.synchronization import people, protocols
-from zrnn.task import context_cue
+from zrnn.figures import plt, save_results
+from zrnn.synchronization import people, short_series
 
-N_CLICKS, N_TAPS = 8, 16  # of a trial: clicks, then taps in silence (Pazdera & Trainor 2025)
-N_METRONOME = 31  # [clicks] of a trial with clicks throughout (Bååth & Madison 2012)
 NOISE_SCALES = (1.0, 2.0, 3.0, 4.0)  # factors of sigma_rec
-SHIFT_PERIOD, SHIFTS = 0.5, np.array([-0.1, 0.1])  # [s]; [periods]
+DELAY_SDS = np.linspace(0, 0.02, 41)  # [s] of motor delays
 LONGEST = 1.25  # networks are driven up to this many times their longest trained period
+NETWORKS, QUOTED = "networks", "quoted"
+COLOURS = {NETWORKS: "black", people.PAZDERA: "#D55E00", people.BAATH: "#0072B2"}
+OTHER_COLOUR = "#009E73"  # of a data set of one's own
+LATER, EARLIER = "#B35806", "#542788"
 
 
 def read_people(words) -> dict:
-    """{data set: [Trial]} of files, and of all .csv files in folders. Raises UserError."""
-    sets = {}
+    """{period [s]: {data set: [Trial]}} of files, and of all .csv files in folders. UserError."""
+    trials = {}
     for path in map(Path, words):
         files = sorted(path.rglob("*.csv")) if path.is_dir() else [path]
         if not files:
@@ -43,80 +43,171 @@ def read_people(words) -> dict:
             except (OSError, UnicodeDecodeError) as error:
                 reason = getattr(error, "strerror", None) or "no text in UTF-8"
                 raise UserError(f"{file}: cannot be read ({reason})") from None
-            name, trials = people.read_trials(text, str(file))
-            sets.setdefault(name or file.stem, []).extend(trials)
-    return sets
-
-
-def drive_like_people(model, name: str, period, scales, task, runs: int, seed: int) -> dict:
-    """{noise scale: [Trial]} of a network at a period [s]; scale 1 also with clicks throughout."""
-    n_clicks = [N_CLICKS] * len(scales) * runs + [N_METRONOME] * runs
-    trains = [protocols.FIRST_CLICK + period * np.arange(n) for n in n_clicks]
-    generator = torch.Generator(model.w_hh.device).manual_seed(seed)
-    trial_scale = torch.tensor([*np.repeat(scales, runs), *[1.0] * runs]).to(model.w_hh)
-    noise = model.noise(generator, trial_scale=trial_scale)
-    cues = [context_cue(period, task.cue_constant)] * len(trains)
-    n_steps = round((N_METRONOME + 1) * period / model.dt)
-    taps = protocols.tap_along(model, trains, cues, n_steps, task.click_width, noise=noise)
-    trials = {scale: [] for scale in scales}
-    for scale, clicks, times in zip(trial_scale.tolist(), trains, taps, strict=True):
-        silent = times[times > clicks[-1] + period / 2][:N_TAPS]
-        silent = silent if len(clicks) == N_CLICKS else silent[:0]
-        trials[scale].append(people.Trial(name, period, clicks, times, silent))
+            name, found = people.read_trials(text, str(file))
+            for trial in found:
+                sets = trials.setdefault(trial.period, {})
+                sets.setdefault(name or file.stem, []).append(trial)
     return trials
+
+
+def drive_networks(paths, trials, runs: int, config_path, device, flags) -> tuple:
+    """{period: {noise scale: [measures of each network]}}, the configuration, what made it."""
+    scaled, made_by = {}, {}
+    for path in paths:
+        config, model, about = open_network(config_path, path, device, flags)
+        made_by[about["checkpoint"]] = about["sha256"]
+        settings = config.task, runs, config.synchronization.seed
+        for period in sorted({*trials, people.SHIFT_PERIOD}):
+            if period > LONGEST * max(config.training.periods):
+                continue
+            sets = trials.get(period, {}).values()
+            silent = any(len(trial.continuation) for some in sets for trial in some)
+            scales = NOISE_SCALES if silent else NOISE_SCALES[:1]
+            for scale, one in people.drive(model, period, scales, *settings).items():
+                if period == people.SHIFT_PERIOD and scale == 1:
+                    one |= people.shift_clicks(model, *settings)
+                scaled.setdefault(period, {}).setdefault(scale, []).append(one)
+    return scaled, config, made_by
 
 
 def table(summary) -> str:
     """A block for each period: median [quartiles] over the subjects of each group."""
     lines = []
     for period, groups in summary.items():
-        lines.append(f"\n{f'{1e3 * period:g} ms':34}" + "".join(f"{name:>30}" for name in groups))
+        lines.append(f"\n{f'{1e3 * period:g} ms':38}" + "".join(f"{name:>30}" for name in groups))
         for measure in dict.fromkeys(name for group in groups.values() for name in group):
             cells = ""
-            for group in groups.values():
-                low, median, high, n = group.get(measure, [np.nan] * 4)
-                cell = f"{median:.3g} [{low:.3g}, {high:.3g}] ({n})"
-                cells += f"{cell if measure in group else '-':>30}"
-            lines.append(f"{measure:34}{cells}")
-    lines.append("\nmedian [quartiles] (number of subjects or networks)")
+            for cell in (group.get(measure, "-") for group in groups.values()):
+                if not isinstance(cell, str):
+                    cell = "{1:.3g} [{0:.3g}, {2:.3g}] ({3})".format(*cell)
+                cells += f"{cell:>30}"
+            lines.append(f"{measure:38}{cells}")
+    lines.append("\nmedian [quartiles] (number of subjects or networks); quoted: published values")
     return "\n".join(lines)
+
+
+def fit_noise(scaled, summary) -> dict:
+    """{period: ({measure: (FINE_SCALES, DELAY_SDS)}, people's quartiles, nearest pair)}.
+
+    Where people and all networks have continuations; the first data set of people counts.
+    """
+    fits, names, units = {}, (people.MEAN, people.CV, people.LAG_1), np.array([1e-3, 0.01, 1])
+    for period, scales in scaled.items():
+        found = {scale: short_series.quartiles(some) for scale, some in scales.items()}
+        groups = [g for name, g in summary[period].items() if name != NETWORKS and people.CV in g]
+        if groups and all(people.CV in one for one in found.values()):
+            medians = {k: units * [one[name][1] for name in names] for k, one in found.items()}
+            grids = short_series.add_motor_delays(medians, DELAY_SDS)
+            grids = {n: grid / unit for n, grid, unit in zip(names, grids, units, strict=True)}
+            targets = [groups[0][name] for name in names[1:]]
+            pair = short_series.nearest([grids[name] for name in names[1:]], targets)
+            fits[period] = grids, groups[0], pair
+    return fits
+
+
+def draw_quartiles(panel, rows: dict, fmt: str, **style):
+    """Median and quartiles {x: [first, median, third quartile, ...]}; nothing if there are none."""
+    if not rows:
+        return
+    low, median, high = np.array([row[:3] for row in rows.values()]).T
+    panel.errorbar(list(rows), median, [median - low, high - median], fmt=fmt, capsize=2, **style)
+
+
+def draw_periods(panel, summary, names):
+    """Quartiles against the period, for each group; the second of the measures is white."""
+    for group in dict.fromkeys(name for groups in summary.values() for name in groups):
+        for k, name in enumerate(names):
+            rows = {p: groups.get(group, {}).get(name) for p, groups in summary.items()}
+            rows = {1e3 * p * 1.05**k: row for p, row in rows.items() if row}
+            style = {"mfc": "white"} if k else {"label": group}
+            colour = COLOURS.get(group, OTHER_COLOUR)
+            draw_quartiles(panel, rows, "o", ms=5, color=colour, **style)
+    panel.set(xscale="log", xlabel="period [ms]", ylabel=names[0])
+    ticks = [1e3 * p for p, g in summary.items() if any(names[0] in one for one in g.values())]
+    panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks], rotation=60)
+    panel.minorticks_off()
+
+
+def draw_fit(lags, plane, period, colour, fit, networks):
+    """Autocorrelation of people and networks; which noise and delays give people's measures."""
+    grids, target, pair = fit
+    for row, fmt, who in ((target, "o-", "people"), (networks, "s--", NETWORKS)):
+        rows = {k: row[f"lag {k} of ITIs"] for k in range(1, people.MAX_LAG + 1)}
+        rows = {k + 0.1 * (who == NETWORKS): value for k, value in rows.items()}
+        draw_quartiles(lags, rows, fmt, color=colour, ms=4, label=f"{1e3 * period:g} ms, {who}")
+    where, options = (short_series.FINE_SCALES, 1e3 * DELAY_SDS), {"colors": [colour]}
+    for name, line in ((people.CV, "solid"), (people.LAG_1, "dashed")):
+        plane.contour(*where, grids[name].T, [target[name][1]], linestyles=line, **options)
+        plane.contourf(*where, grids[name].T, target[name][:3:2], alpha=0.12, **options)
+    at = [axis[k] for axis, k in zip(where, pair, strict=True)]
+    plane.plot(*at, "*", color=colour, ms=14, label=f"nearest, {1e3 * period:g} ms")
+    plane.set_ylabel("SD of motor delays [ms]")
+
+
+def draw_shifts(panel, groups):
+    """Asynchronies of networks and, as quoted, of people after a shift of the clicks."""
+    for start, colour in (("shift -50 ms", EARLIER), ("shift +50 ms", LATER)):
+        rows = [row for name, row in groups.get(NETWORKS, {}).items() if name.startswith(start)]
+        rows = dict(enumerate(rows, start=1))
+        draw_quartiles(panel, rows, "s--", ms=4, color=colour, label=f"{start}, {NETWORKS}")
+        quoted = [float(v) for name, v in groups[QUOTED].items() if name.startswith(start)]
+        panel.plot([1, 2], quoted, "o-", ms=4, color=colour, label=f"{start}, people")
+    panel.set(xlabel="click, from the first shifted one", xticks=[1, 2, 3])
+    panel.set_ylabel("change of the asynchrony [ms]")
+
+
+def draw(summary, fits):
+    figure, axes = plt.subplots(2, 3, figsize=(13, 8), layout="constrained")
+    (cv, lags, plane), (asynchrony, alpha, shifts) = axes
+    measured = {
+        p: {k: g for k, g in groups.items() if k != QUOTED} for p, groups in summary.items()
+    }
+    draw_periods(cv, measured, ["CV [%]", "CV, local [%]"])
+    draw_periods(asynchrony, measured, ["mean asynchrony [ms]"])
+    draw_periods(alpha, measured, ["alpha by regression", "alpha by bGLS"])
+    for k, (period, fit) in enumerate(fits.items()):
+        draw_fit(lags, plane, period, f"C{k}", fit, summary[period][NETWORKS])
+    draw_shifts(shifts, summary[people.SHIFT_PERIOD])
+    cv.set(title="a  CV of ITIs in the continuation (white: local)", ylim=0)
+    lags.set(title="b  ITIs in the continuation", xlabel="lag", ylabel="autocorrelation")
+    plane.set(title="c  as people: CV (solid), lag 1 (dashed)", xlabel="factor of the noise")
+    asynchrony.set(title="d  mean asynchrony")
+    alpha.set(title="e  phase correction (white: by bGLS)", ylabel="alpha")
+    shifts.set(title="f  clicks shift at 500 ms")
+    for panel in axes.flat:
+        if panel in (lags, asynchrony, shifts):
+            panel.axhline(0, color="0.8", lw=0.8, zorder=0)
+        if panel.get_legend_handles_labels()[0]:
+            panel.legend(fontsize=8)
+    return figure
 
 
 def main(
     *words, checkpoint=None, config_path=None, device="auto", folder="people_plotting", runs=5,
     **flags,
 ):  # fmt: skip
-    if not words:
-        raise UserError("command line: no data; allowed: python compare_people.py FOLDER_OR_FILE")
-    sets = read_people(words)
+    if not words or runs < 1:
+        raise UserError("command line: allowed: python compare_people.py FOLDER_OR_FILE --runs N")
+    trials = read_people(words)
     paths = [checkpoint] if checkpoint else sorted(checkpoints.SHIPPED.parent.glob("*.pth"))
-    trials = {}  # {period: {group: [Trial]}}
-    for name, some in sets.items():
-        for trial in some:
-            trials.setdefault(trial.period, {}).setdefault(name, []).append(trial)
-    driven, made_by = {}, {}
-    for path in paths:
-        config, model, about = open_network(config_path, path, device, flags)
-        made_by[about["checkpoint"]] = about["sha256"]
-        longest = LONGEST * max(config.training.periods)
-        for period in sorted({*trials, SHIFT_PERIOD}):
-            if period > longest:
-                continue
-            both = driven.setdefault(period, {})
-            name = Path(path).stem
-            for scale, some in drive_like_people(
-                model, name, period, NOISE_SCALES, config.task, runs, config.synchronization.seed
-            ).items():
-                both.setdefault(scale, []).extend(some)
-    for period, scales in driven.items():
-        trials.setdefault(period, {})["networks"] = scales[1.0]
-    summary = {
-        period: {name: people.over_subjects(some) for name, some in trials[period].items()}
-        for period in sorted(trials)
-    }
+    scaled, config, made_by = drive_networks(paths, trials, runs, config_path, device, flags)
+    summary = {}
+    for period in sorted({*trials, *scaled, *people.PUBLISHED}):
+        found = {k: people.measure_subjects(some) for k, some in trials.get(period, {}).items()}
+        found |= {NETWORKS: scaled[period][1.0]} if period in scaled else {}
+        summary[period] = {name: short_series.quartiles(some) for name, some in found.items()}
+        summary[period] |= {QUOTED: people.PUBLISHED[period]} if period in people.PUBLISHED else {}
+    fits = fit_noise(scaled, summary)
+    figure = draw(summary, fits)
+    for scale, delay in (pair for _, _, pair in fits.values()):
+        column = f"noise x {short_series.FINE_SCALES[scale]:.1f}, {1e3 * DELAY_SDS[delay]:.1f} ms"
+        for period, (grids, _, _) in fits.items():
+            cells = {name: f"{grid[scale, delay]:.3g}" for name, grid in grids.items()}
+            summary[period][column] = cells
     print(table(summary))
     text = configuration.to_text(config, made_by)
-    save_results(folder, text, {}, config.plotting.format, numbers={"people": summary})
+    suffix, numbers = config.plotting.format, {"people": summary}
+    save_results(folder, text, {"people": figure}, suffix, numbers=numbers)
 
 
 if __name__ == "__main__":
