@@ -5,12 +5,13 @@ public data sets as they are (docs/people.md). Drives the networks like the peop
 with the same estimators, prints the table, and saves people.png and people.json.
 
   --checkpoint FILE    a network, or shipped (default: the five shipped ones)
-  --config_path FILE   a configuration; keys it lacks come from config.yaml
-  --device NAME        auto, cpu or cuda
+  --config_path FILE, --device auto|cpu|cuda   as of the other scripts
   --folder FOLDER      where the results are saved (default: people_plotting)
   --runs N             trials of each network in each condition (default: 5)
 """
 
+import warnings
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -24,29 +25,29 @@ from zrnn.synchronization import people, short_series
 NOISE_SCALES = (1.0, 2.0, 3.0, 4.0)  # factors of sigma_rec
 DELAY_SDS = np.linspace(0, 0.02, 41)  # [s] of motor delays
 LONGEST = 1.25  # networks are driven up to this many times their longest trained period
-NETWORKS, QUOTED = "networks", "quoted"
+NETWORKS = "networks"
 COLOURS = {NETWORKS: "black", people.PAZDERA: "#D55E00", people.BAATH: "#0072B2"}
 OTHER_COLOUR = "#009E73"  # of a data set of one's own
 LATER, EARLIER = "#B35806", "#542788"
+CELL = "{1:.3g} [{0:.3g}, {2:.3g}] ({3})"  # of `short_series.quartiles`
 
 
 def read_people(words) -> dict:
     """{period [s]: {data set: [Trial]}} of files, and of all .csv files in folders. UserError."""
     trials = {}
-    for path in map(Path, words):
-        files = sorted(path.rglob("*.csv")) if path.is_dir() else [path]
-        if not files:
-            raise UserError(f"{path}: no .csv file in this folder")
-        for file in files:
-            try:
-                text = file.read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                reason = getattr(error, "strerror", None) or "no text in UTF-8"
-                raise UserError(f"{file}: cannot be read ({reason})") from None
-            name, found = people.read_trials(text, str(file))
-            for trial in found:
-                sets = trials.setdefault(trial.period, {})
-                sets.setdefault(name or file.stem, []).append(trial)
+    files = [sorted(p.rglob("*.csv")) if p.is_dir() else [p] for p in map(Path, words)]
+    for file in chain.from_iterable(files):
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "no text in UTF-8"
+            raise UserError(f"{file}: cannot be read ({reason})") from None
+        name, found = people.read_trials(text, str(file))
+        for trial in found:
+            sets = trials.setdefault(trial.period, {})
+            sets.setdefault(name or file.stem, []).append(trial)
+    if not trials:
+        raise UserError(f"{' '.join(words)}: no .csv file")
     return trials
 
 
@@ -73,15 +74,12 @@ def drive_networks(paths, trials, runs: int, config_path, device, flags) -> tupl
 def table(summary) -> str:
     """A block for each period: median [quartiles] over the subjects of each group."""
     lines = []
-    for period, groups in summary.items():
+    for period, groups in sorted(summary.items()):
         lines.append(f"\n{f'{1e3 * period:g} ms':38}" + "".join(f"{name:>30}" for name in groups))
         for measure in dict.fromkeys(name for group in groups.values() for name in group):
-            cells = ""
-            for cell in (group.get(measure, "-") for group in groups.values()):
-                if not isinstance(cell, str):
-                    cell = "{1:.3g} [{0:.3g}, {2:.3g}] ({3})".format(*cell)
-                cells += f"{cell:>30}"
-            lines.append(f"{measure:38}{cells}")
+            cells = [group.get(measure, "-") for group in groups.values()]
+            cells = [cell if isinstance(cell, str) else CELL.format(*cell) for cell in cells]
+            lines.append(f"{measure:38}" + "".join(f"{cell:>30}" for cell in cells))
     lines.append("\nmedian [quartiles] (number of subjects or networks); quoted: published values")
     return "\n".join(lines)
 
@@ -107,10 +105,10 @@ def fit_noise(scaled, summary) -> dict:
 
 def draw_quartiles(panel, rows: dict, fmt: str, **style):
     """Median and quartiles {x: [first, median, third quartile, ...]}; nothing if there are none."""
-    if not rows:
-        return
-    low, median, high = np.array([row[:3] for row in rows.values()]).T
-    panel.errorbar(list(rows), median, [median - low, high - median], fmt=fmt, capsize=2, **style)
+    if rows:
+        low, median, high = np.array([row[:3] for row in rows.values()]).T
+        bars = [median - low, high - median]
+        panel.errorbar(list(rows), median, bars, fmt=fmt, capsize=2, **style)
 
 
 def draw_periods(panel, summary, names):
@@ -118,10 +116,11 @@ def draw_periods(panel, summary, names):
     for group in dict.fromkeys(name for groups in summary.values() for name in groups):
         for k, name in enumerate(names):
             rows = {p: groups.get(group, {}).get(name) for p, groups in summary.items()}
-            rows = {1e3 * p * 1.05**k: row for p, row in rows.items() if row}
+            beside = 1e3 * 1.05**k * (0.97 if group == NETWORKS else 1)
+            rows = {p * beside: row for p, row in rows.items() if row}
             style = {"mfc": "white"} if k else {"label": group}
-            colour = COLOURS.get(group, OTHER_COLOUR)
-            draw_quartiles(panel, rows, "o", ms=5, color=colour, **style)
+            style["color"] = COLOURS.get(group, OTHER_COLOUR)
+            draw_quartiles(panel, rows, "o", ms=5, **style)
     panel.set(xscale="log", xlabel="period [ms]", ylabel=names[0])
     ticks = [1e3 * p for p, g in summary.items() if any(names[0] in one for one in g.values())]
     panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks], rotation=60)
@@ -131,49 +130,46 @@ def draw_periods(panel, summary, names):
 def draw_fit(lags, plane, period, colour, fit, networks):
     """Autocorrelation of people and networks; which noise and delays give people's measures."""
     grids, target, pair = fit
-    for row, fmt, who in ((target, "o-", "people"), (networks, "s--", NETWORKS)):
-        rows = {k: row[f"lag {k} of ITIs"] for k in range(1, people.MAX_LAG + 1)}
-        rows = {k + 0.1 * (who == NETWORKS): value for k, value in rows.items()}
+    for row, fmt, who, beside in ((target, "o-", "people", 0), (networks, "s--", NETWORKS, 0.1)):
+        rows = {k + beside: row[f"lag {k} of ITIs"] for k in range(1, people.MAX_LAG + 1)}
         draw_quartiles(lags, rows, fmt, color=colour, ms=4, label=f"{1e3 * period:g} ms, {who}")
     where, options = (short_series.FINE_SCALES, 1e3 * DELAY_SDS), {"colors": [colour]}
     for name, line in ((people.CV, "solid"), (people.LAG_1, "dashed")):
         plane.contour(*where, grids[name].T, [target[name][1]], linestyles=line, **options)
-        plane.contourf(*where, grids[name].T, target[name][:3:2], alpha=0.12, **options)
+        if target[name][0] < target[name][2]:
+            plane.contourf(*where, grids[name].T, target[name][:3:2], alpha=0.12, **options)
     at = [axis[k] for axis, k in zip(where, pair, strict=True)]
     plane.plot(*at, "*", color=colour, ms=14, label=f"nearest, {1e3 * period:g} ms")
     plane.set_ylabel("SD of motor delays [ms]")
 
 
-def draw_shifts(panel, groups):
+def draw_shifts(panel, networks):
     """Asynchronies of networks and, as quoted, of people after a shift of the clicks."""
     for start, colour in (("shift -50 ms", EARLIER), ("shift +50 ms", LATER)):
-        rows = [row for name, row in groups.get(NETWORKS, {}).items() if name.startswith(start)]
-        rows = dict(enumerate(rows, start=1))
-        draw_quartiles(panel, rows, "s--", ms=4, color=colour, label=f"{start}, {NETWORKS}")
-        quoted = [float(v) for name, v in groups[QUOTED].items() if name.startswith(start)]
-        panel.plot([1, 2], quoted, "o-", ms=4, color=colour, label=f"{start}, people")
-    panel.set(xlabel="click, from the first shifted one", xticks=[1, 2, 3])
-    panel.set_ylabel("change of the asynchrony [ms]")
+        rows = [row for name, row in networks.items() if name.startswith(start)]
+        rows, style = dict(enumerate(rows, start=1)), {"ms": 4, "color": colour}
+        draw_quartiles(panel, rows, "s--", label=f"{start}, {NETWORKS}", **style)
+        quoted = people.PUBLISHED[people.SHIFT_PERIOD].items()
+        quoted = [float(text) for name, text in quoted if name.startswith(start)]
+        panel.plot([1, 2], quoted, "o-", label=f"{start}, people", **style)
+    panel.set(title="f  clicks shift at 500 ms", xlabel="click, from the first shifted one")
+    panel.set(ylabel="change of the asynchrony [ms]", xticks=[1, 2, 3])
 
 
 def draw(summary, fits):
     figure, axes = plt.subplots(2, 3, figsize=(13, 8), layout="constrained")
     (cv, lags, plane), (asynchrony, alpha, shifts) = axes
-    measured = {
-        p: {k: g for k, g in groups.items() if k != QUOTED} for p, groups in summary.items()
-    }
-    draw_periods(cv, measured, ["CV [%]", "CV, local [%]"])
-    draw_periods(asynchrony, measured, ["mean asynchrony [ms]"])
-    draw_periods(alpha, measured, ["alpha by regression", "alpha by bGLS"])
     for k, (period, fit) in enumerate(fits.items()):
         draw_fit(lags, plane, period, f"C{k}", fit, summary[period][NETWORKS])
-    draw_shifts(shifts, summary[people.SHIFT_PERIOD])
+    draw_periods(cv, summary, ["CV [%]", "CV, local [%]"])
+    draw_periods(asynchrony, summary, ["mean asynchrony [ms]"])
+    draw_periods(alpha, summary, ["alpha by regression", "alpha by bGLS"])
+    draw_shifts(shifts, summary.get(people.SHIFT_PERIOD, {}).get(NETWORKS, {}))
     cv.set(title="a  CV of ITIs in the continuation (white: local)", ylim=0)
     lags.set(title="b  ITIs in the continuation", xlabel="lag", ylabel="autocorrelation")
     plane.set(title="c  as people: CV (solid), lag 1 (dashed)", xlabel="factor of the noise")
-    asynchrony.set(title="d  mean asynchrony")
+    asynchrony.set_title("d  mean asynchrony")
     alpha.set(title="e  phase correction (white: by bGLS)", ylabel="alpha")
-    shifts.set(title="f  clicks shift at 500 ms")
     for panel in axes.flat:
         if panel in (lags, asynchrony, shifts):
             panel.axhline(0, color="0.8", lw=0.8, zorder=0)
@@ -190,24 +186,25 @@ def main(
         raise UserError("command line: allowed: python compare_people.py FOLDER_OR_FILE --runs N")
     trials = read_people(words)
     paths = [checkpoint] if checkpoint else sorted(checkpoints.SHIPPED.parent.glob("*.pth"))
-    scaled, config, made_by = drive_networks(paths, trials, runs, config_path, device, flags)
-    summary = {}
-    for period in sorted({*trials, *scaled, *people.PUBLISHED}):
-        found = {k: people.measure_subjects(some) for k, some in trials.get(period, {}).items()}
-        found |= {NETWORKS: scaled[period][1.0]} if period in scaled else {}
-        summary[period] = {name: short_series.quartiles(some) for name, some in found.items()}
-        summary[period] |= {QUOTED: people.PUBLISHED[period]} if period in people.PUBLISHED else {}
-    fits = fit_noise(scaled, summary)
-    figure = draw(summary, fits)
+    with warnings.catch_warnings():  # of networks without a beat, and of values beyond a panel
+        warnings.simplefilter("ignore")
+        scaled, config, made_by = drive_networks(paths, trials, runs, config_path, device, flags)
+        summary = {}
+        for period in sorted({*trials, *scaled}):
+            found = {k: people.measure_subjects(some) for k, some in trials.get(period, {}).items()}
+            found |= {NETWORKS: scaled[period][1.0]} if period in scaled else {}
+            summary[period] = {name: short_series.quartiles(some) for name, some in found.items()}
+        fits = fit_noise(scaled, summary)
+        figure = draw(summary, fits)
+    for period, quoted in people.PUBLISHED.items():
+        summary.setdefault(period, {})["quoted"] = quoted
     for scale, delay in (pair for _, _, pair in fits.values()):
         column = f"noise x {short_series.FINE_SCALES[scale]:.1f}, {1e3 * DELAY_SDS[delay]:.1f} ms"
         for period, (grids, _, _) in fits.items():
-            cells = {name: f"{grid[scale, delay]:.3g}" for name, grid in grids.items()}
-            summary[period][column] = cells
+            summary[period][column] = {k: f"{g[scale, delay]:.3g}" for k, g in grids.items()}
     print(table(summary))
-    text = configuration.to_text(config, made_by)
-    suffix, numbers = config.plotting.format, {"people": summary}
-    save_results(folder, text, {"people": figure}, suffix, numbers=numbers)
+    text, suffix = configuration.to_text(config, made_by), config.plotting.format
+    save_results(folder, text, {"people": figure}, suffix, numbers={"people": summary})
 
 
 if __name__ == "__main__":

@@ -258,6 +258,25 @@ def test_a_network_is_driven_like_people(make_oscillator):
     assert list(shifts)[:2] == list(people.PUBLISHED[0.5])[:2] and len(shifts) == 6
 
 
+def test_noise_and_delays_of_a_single_subject_who_is_like_them():
+    medians = {scale: [0.4, 0.015 * scale, 0.2] for scale in compare_people.NOISE_SCALES}
+    grids = short_series.add_motor_delays(medians, compare_people.DELAY_SDS)
+    subject = dict(zip((people.MEAN, people.CV, people.LAG_1), ([390] * 3, *[
+        [factor * grid[20, 16]] * 3 for factor, grid in zip((100, 1), grids[1:], strict=True)
+    ]), strict=True))  # fmt: skip
+    names = (people.MEAN, people.CV, people.LAG_1)
+    scaled = {
+        0.4: {
+            scale: [dict(zip(names, (400, 100 * cv, lag), strict=True))]
+            for scale, (_, cv, lag) in medians.items()
+        }
+    }
+    fits = compare_people.fit_noise(
+        scaled, {0.4: {"own": {k: [*v, 1] for k, v in subject.items()}}}
+    )
+    assert fits[0.4][2] == (20, 16)
+
+
 @pytest.mark.parametrize("silent", [False, True])
 def test_the_table_and_the_picture_of_ones_own_file(save, make_oscillator, capsys, silent):
     model = make_oscillator()
