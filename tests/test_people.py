@@ -260,7 +260,7 @@ def test_a_network_is_driven_like_people(make_oscillator):
 
 def test_noise_and_delays_of_a_single_subject_who_is_like_them():
     medians = {scale: [0.4, 0.015 * scale, 0.2] for scale in compare_people.NOISE_SCALES}
-    grids = short_series.add_motor_delays(medians, compare_people.DELAY_SDS)
+    grids = short_series.add_motor_delays(medians, 1e-3 * compare_people.DELAY_SDS)
     subject = dict(zip((people.MEAN, people.CV, people.LAG_1), ([390] * 3, *[
         [factor * grid[20, 16]] * 3 for factor, grid in zip((100, 1), grids[1:], strict=True)
     ]), strict=True))  # fmt: skip

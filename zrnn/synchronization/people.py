@@ -25,8 +25,8 @@ COLUMNS = {  # data set, None: one's own: the columns it must have
     BAATH: ("subject", "trial", "isi", "asynch"),
 }
 # the measures that noise and motor delays are compared by
-MEAN, CV = "mean ITI [ms]", "CV without drift, RMS over trials [%]"
-LAG_1 = "lag 1 of ITIs without drift"
+MEAN, LAG_1 = "mean ITI [ms]", "lag 1 of ITIs without drift"
+CV = "CV without drift, RMS over trials [%]"
 N_CLICKS, N_TAPS = 8, 16  # of a trial: clicks, then taps in silence (Pazdera & Trainor 2025)
 N_METRONOME = 31  # [clicks] of a trial with clicks throughout (Bååth & Madison 2012)
 MAX_LAG = 5  # [ITIs]
@@ -57,21 +57,19 @@ class Trial:
 
 def read_trials(text: str, name: str) -> tuple[str | None, list[Trial]]:
     """The data set of COLUMNS and the trials of a CSV file's text. UserError names the file."""
-    rows = csv.DictReader(io.StringIO(text.lstrip("\ufeff")))
-    columns = rows.fieldnames or []
-    known = [kind for kind, needed in COLUMNS.items() if set(needed) <= set(columns)]
+    reader = csv.DictReader(io.StringIO(text.lstrip("\ufeff")))
+    read = {None: _read_own, PAZDERA: _read_pazdera, BAATH: _read_baath}
+    try:
+        rows, columns = list(reader), reader.fieldnames or []
+        known = [kind for kind, needed in COLUMNS.items() if set(needed) <= set(columns)]
+        trials = read[known[0]](rows) if known else []
+    except (csv.Error, ValueError, SyntaxError, TypeError, AttributeError) as error:
+        raise UserError(f"{name}: a value cannot be read ({str(error)[:80]})") from None
     if not known:
         found = ", ".join(map(str, columns))[:100] or "none"
         raise UserError(f"{name}: columns {found!r}; allowed: {', '.join(COLUMNS[None])}")
-    read = {None: _read_own, PAZDERA: _read_pazdera, BAATH: _read_baath}[known[0]]
-    try:
-        trials = read(list(rows))
-    except (ValueError, SyntaxError, TypeError, AttributeError) as error:
-        raise UserError(f"{name}: a value cannot be read ({str(error)[:80]})") from None
     if not trials:
-        raise UserError(
-            f"{name}: no trials; allowed: below the names of columns a row for each tap"
-        )
+        raise UserError(f"{name}: no trials; allowed: a row for each tap")
     return known[0], trials
 
 
@@ -120,9 +118,9 @@ def _read_baath(rows):
     """Only asynchronies are known: the rows of a trial are taken as those of successive clicks."""
     trials = []
     for (subject, _, isi), some in _groups(rows, "subject", "trial", "isi").items():
-        clicks = float(isi) / 1000 * np.arange(1, len(some) + 1)
-        taps = clicks + np.array([float(row["asynch"]) for row in some]) / 1000
-        trials.append(Trial(subject, float(isi) / 1000, clicks, taps, np.empty(0)))
+        period, n = float(isi) / 1000, len(some)
+        taps = period * np.arange(n) + [float(row["asynch"]) / 1000 for row in some]
+        trials.append(Trial(subject, period, period * np.arange(n), taps, np.empty(0)))
     return trials
 
 

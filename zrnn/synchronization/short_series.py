@@ -111,9 +111,9 @@ def add_motor_delays(scaled: dict, delay_sds) -> tuple[np.ndarray, np.ndarray, n
     """Mean ITI, CV and lag 1 with more noise and motor delays, each (FINE_SCALES, D).
 
     scaled: {noise scale: (mean ITI, CV, lag 1)} of taps without delays, between which results are
-    interpolated; delay_sds (D,) [s]: SD of independent delays, each added to a tap, so that the
-    variance of the ITIs grows by 2 and their lag-1 covariance falls by 1 times its square (Wing &
-    Kristofferson 1973).
+    interpolated; delay_sds (D,), in the unit of mean ITI times CV: SD of independent delays, each
+    added to a tap, so that the variance of the ITIs grows by 2 and their lag-1 covariance falls by
+    1 times its square (Wing & Kristofferson 1973).
     """
     scales, squares = sorted(scaled), np.square(delay_sds)
     columns = zip(*(scaled[scale] for scale in scales), strict=True)
