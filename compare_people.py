@@ -87,8 +87,8 @@ def fit_noise(scaled, summary) -> dict:
     fits, names, delays = {}, (people.MEAN, people.CV, people.LAG_1), 100 * DELAY_SDS  # [% ms]
     for period, scales in scaled.items():
         found = {scale: short_series.quartiles(some) for scale, some in scales.items()}
-        groups = [g for name, g in summary[period].items() if name != NETWORKS and people.CV in g]
-        if groups and all(people.CV in one for one in found.values()):
+        groups = [g for k, g in summary[period].items() if k != NETWORKS and {*names} <= {*g}]
+        if groups and all({*names} <= {*one} for one in found.values()):
             medians = {k: [one[name][1] for name in names] for k, one in found.items()}
             grids = short_series.add_motor_delays(medians, delays)
             pair = short_series.nearest(grids[1:], [groups[0][name] for name in names[1:]])
@@ -120,7 +120,7 @@ def draw_fit(lags, plane, period, colour, fit, networks):
     """Autocorrelation of people and networks; which noise and delays give people's measures."""
     grids, target, pair = fit
     for row, fmt, who, beside in ((target, "o-", "people", 0), (networks, "s--", NETWORKS, 0.1)):
-        rows = {k + beside: row[f"lag {k} of ITIs"] for k in range(1, people.MAX_LAG + 1)}
+        rows = {k + beside: row[lag] for k, lag in enumerate(people.LAGS, 1) if lag in row}
         draw_quartiles(lags, rows, fmt, color=colour, ms=4, label=f"{1e3 * period:g} ms, {who}")
     where, options = (short_series.FINE_SCALES, DELAY_SDS), {"colors": [colour]}
     for name, line in ((people.CV, "solid"), (people.LAG_1, "dashed")):

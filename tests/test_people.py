@@ -97,6 +97,14 @@ def test_bgls_finds_alpha_clock_and_motor(alpha, motor):
     assert short_series.bgls(runs)[0] == pytest.approx(alpha, abs=0.06)
 
 
+def test_a_tapper_who_never_varies_has_no_alpha_and_no_lags():
+    assert np.isnan(short_series.bgls([np.full(20, -0.03), [np.nan, 1, np.nan]])).all()
+    trials = [trial(continuation=0.4 * np.arange(16), n_clicks=30)]
+    summary = short_series.quartiles(people.measure_subjects(trials))
+    assert summary["CV [%]"][1] == pytest.approx(0, abs=1e-9)
+    assert summary["mean ITI [ms]"][1] == pytest.approx(400)
+
+
 def test_when_taps_are_steady():
     errors = np.array([0.3, 0.03, np.nan, 0.041, 0.03, -0.03, 0.0])
     assert short_series.clicks_until_steady(errors, PERIOD) == 5
@@ -156,7 +164,7 @@ def test_measures_of_a_subject_who_is_early():
     )] == pytest.approx([-30, 10])  # fmt: skip
 
 
-def own_file(path, n_trials=3):
+def own_file(path, n_trials=3, sd=10):
     """A file in one's own format: 8 clicks with taps 20 ms early, then 16 taps in silence."""
     rng = np.random.default_rng(6)
     with open(path, "w", newline="") as file:
@@ -166,7 +174,7 @@ def own_file(path, n_trials=3):
             for click in 400 * np.arange(1, 9):
                 writer.writerow(["ann", number, 400, "S", click - 20, click])
             writer.writerow(["ann", number, 400, "S", "", 3600])  # a click without a tap
-            for time in 3600 + np.cumsum(rng.normal(390, 10, 16)):
+            for time in 3600 + np.cumsum(rng.normal(390, sd, 16)):
                 writer.writerow(["ann", number, 400, "C", time, ""])
     return path
 
@@ -283,7 +291,7 @@ def test_the_table_and_the_picture_of_ones_own_file(save, make_oscillator, capsy
     if silent:
         model.b_hh.data.fill_(-1.0)
     save(model)
-    own_file("own.csv")
+    own_file("own.csv", sd=0 if silent else 10)
     compare_people.main("own.csv", checkpoint="net.pth", runs=1)
     printed = capsys.readouterr().out
     assert "400 ms" in printed and "own" in printed and "mean asynchrony [ms]" in printed

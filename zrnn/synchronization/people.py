@@ -29,7 +29,7 @@ MEAN, LAG_1 = "mean ITI [ms]", "lag 1 of ITIs without drift"
 CV = "CV without drift, RMS over trials [%]"
 N_CLICKS, N_TAPS = 8, 16  # of a trial: clicks, then taps in silence (Pazdera & Trainor 2025)
 N_METRONOME = 31  # [clicks] of a trial with clicks throughout (Bååth & Madison 2012)
-MAX_LAG = 5  # [ITIs]
+LAGS = [f"lag {k} of ITIs" for k in range(1, 6)]  # measures
 SETTLING_CLICKS = 4  # asynchronies with the first clicks are left out
 SHIFT_PERIOD, SHIFTS = 0.5, np.array([-0.1, 0.1])  # [s]; [periods], negative: clicks come earlier
 PUBLISHED = {  # {period [s]: {measure: text}}; docs/people.md says where they were read
@@ -128,7 +128,7 @@ def continuation_measures(runs) -> dict:
     """Of regular continuations [trial] -> (K,) [s] at one period; names end in units."""
     itis = [np.diff(run) for run in runs]
     slopes = [np.polyfit(np.arange(len(one)), one, 1)[0] for one in itis]
-    mean, lags = np.mean(np.concatenate(itis)), covariances(itis, 0, MAX_LAG)
+    mean, lags = np.mean(np.concatenate(itis)), covariances(itis, 0, len(LAGS))
     variance, lag_1 = covariances(itis, 1, 1)
     raw = statistics.autocorrelation([one - one.mean() for one in itis], 1)[0]
     return {
@@ -138,7 +138,7 @@ def continuation_measures(runs) -> dict:
         "CV without drift [%]": 100 * np.median([coefficient_of_variation(one, 1) for one in itis]),
         "CV, local [%]": 100 * np.median([short_series.local_variation(one) for one in itis]),
         "lag 1 of ITIs, not corrected": raw,
-        **{f"lag {k} of ITIs": lags[k] / lags[0] for k in range(1, MAX_LAG + 1)},
+        **dict(zip(LAGS, lags[1:] / lags[0], strict=True)),
         LAG_1: lag_1 / variance,
         CV: 100 * np.sqrt(variance) / mean,
         "clock SD [ms]": 1e3 * np.sqrt(max(variance + 2 * lag_1, 0)),  # as wing_kristofferson

@@ -75,7 +75,8 @@ def bgls(runs) -> np.ndarray:
     Bounded generalized least squares (Jacoby, Tishby, Repp, Ahissar & Keller 2015), of the model
     A_{k+1} = (1 - alpha) A_k + C_k + D_{k+1} - D_k: intervals C of a clock, motor delays D. The
     noise has the lag-1 covariance -var(D), which biases a regression; it is estimated from the
-    residuals, with var(D) between 0 and var(C), and weights the next fit. NaN cuts a run in two.
+    residuals, with var(D) between 0 and var(C), and weights the next fit. NaN cuts a run in two;
+    NaN is returned where nothing varies.
     """
     pairs = []
     for run in statistics.as_arrays(runs):
@@ -83,6 +84,8 @@ def bgls(runs) -> np.ndarray:
         for piece in np.split(run, np.flatnonzero(np.isnan(run))):
             piece = piece[np.isfinite(piece)]
             pairs += [(piece[:-1], np.diff(piece))] if len(piece) > 2 else []
+    if not any(np.ptp(change) > 1e-9 for _, change in pairs):  # [s]; too few, or all the same
+        return np.full(3, np.nan)
     clock, motor = 1.0, 0.0
     for _ in range(BGLS_ITERATIONS):
         products = np.zeros(2)
