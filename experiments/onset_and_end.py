@@ -13,7 +13,7 @@ from zrnn.dynamics.diagram import Diagram, equilibrium_curves, find_end
 from zrnn.dynamics.invariant_circle import manifold_below
 from zrnn.dynamics.trained_network import find_branches, in_double, network_flow
 
-CUES = (-0.5, 2.0)  # range of the equilibria
+CUES = (-1.0, 2.0)  # range of the equilibria; a narrower one misses branches
 SWEEP = np.array([0.2, 0.35, 0.5, 0.65, 0.8, 1.1, 1.4, 1.7])  # cues at which a cycle is sought
 BESIDE_FOLD = 1e-3  # distance of the cue from a fold: a cycle above it, and none below
 BESIDE_HOPF = np.array([-100, -50, -20, -10, -5, -2, 2, 5, 10, 20, 50, 100, 200]) / 1000

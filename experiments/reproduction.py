@@ -2,8 +2,8 @@
 
 python -m experiments.reproduction [NETWORK.pth ...]
 
-NETWORK.pth      default: all in pretrained/ and in pretrained/original/. A network counts as one
-                 of the original recipe if "original" is in its path
+NETWORK.pth      default: all in pretrained/ and in its folders. Networks of one folder are of one
+                 recipe, a column of the table
 --only 3+7       only these rows
 --folder FOLDER  of reproduction.json, default reproduction
 
@@ -22,7 +22,7 @@ from zrnn import checkpoints, cli, configuration
 from zrnn.errors import UserError
 from zrnn.figures import save_results
 
-SHIPPED, ORIGINAL = "shipped recipe", "original recipe"
+RECIPES = {"pretrained": "default recipe", "original": "original recipe"}  # of a folder
 
 
 @dataclass(frozen=True)
@@ -239,8 +239,8 @@ def summarised(number: Number, found: list[dict]) -> str:
 
 
 def table(results: dict[str, dict[str, dict]]) -> str:
-    """The score card in Markdown, of {kind: {network: {row: what `ask` found}}}."""
-    kinds = {kind: list(networks.values()) for kind, networks in results.items() if networks}
+    """The score card in Markdown, of {recipe: {network: {row: what `ask` found}}}."""
+    kinds = {kind: list(networks.values()) for kind, networks in results.items()}
     rows = []
     for key in sorted({key for found in kinds.values() for one in found for key in one}):
         cells = {"": str(key), "claim": ROWS[key].claim, "yes, if": ROWS[key].criterion}
@@ -255,9 +255,13 @@ def table(results: dict[str, dict[str, dict]]) -> str:
     return markdown(rows)
 
 
-def name_of(path: Path) -> str:
-    """A short name of a checkpoint; best_model.pth goes by its folder's."""
-    return path.parent.name if path.stem == "best_model" else path.stem
+def recipe_and_name(path: Path) -> tuple[str, str]:
+    """The recipe of a checkpoint, after its folder, and a short name.
+
+    best_model.pth goes by the name of its folder, and by the folder above.
+    """
+    place = path.resolve().parent if path.stem == "best_model" else path.resolve()
+    return RECIPES.get(place.parent.name, place.parent.name), place.stem
 
 
 def main(*paths: str, only="", folder="reproduction"):
@@ -267,15 +271,15 @@ def main(*paths: str, only="", folder="reproduction"):
     rows = sorted(map(int, keys)) or list(ROWS)
     home = checkpoints.HOME / "pretrained"
     paths = [Path(p) for p in paths] or sorted(home.glob("*.pth")) + sorted(home.glob("*/*.pth"))
-    results = {SHIPPED: {}, ORIGINAL: {}}
+    results = {}
     for path in paths:
-        kind = ORIGINAL if "original" in f"{path.parent.name}/{path.name}" else SHIPPED
-        found = results[kind][name_of(path)] = ask(claims.Network(path), rows)
-        words = ", ".join(f"{key} {one['answer']}" for key, one in found.items())
-        print(f"{kind}, {name_of(path)}: {words}", flush=True)
+        recipe, name = recipe_and_name(path)
+        found = results.setdefault(recipe, {})[name] = ask(claims.Network(path), rows)
+        answers = ", ".join(f"{key} {one['answer']}" for key, one in found.items())
+        print(f"{recipe}, {name}: {answers}", flush=True)
     text = table(results)
     print("", text, "", sep="\n")
-    made_by = checkpoints.provenance() | {"networks": ", ".join(map(name_of, paths))}
+    made_by = checkpoints.provenance()
     numbers = {"reproduction": {"made_by": made_by, "results": results}}
     text = configuration.to_text(configuration.load(), made_by)
     save_results(folder, text, {}, "png", numbers=numbers)

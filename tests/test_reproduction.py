@@ -213,14 +213,14 @@ def test_the_table_says_mean_worst_and_answer():
     networks = {
         name: {1: one | {"answer": answer(one)}} for name, one in (("a", numbers), ("b", bad))
     }
-    text = reproduction.table({reproduction.SHIPPED: networks, reproduction.ORIGINAL: {}})
+    text = reproduction.table({"default recipe": networks})
     assert "worst ITI error: 10.50% (20.00%)" in text
     assert "worst CV: 2.00% (2.00%) [1 of 2 networks]" in text
     assert "yes (1), no (1)" in text and len(text.splitlines()) == 3
 
 
 def test_a_network_is_asked_and_its_numbers_saved(tmp_path, make_oscillator, capsys):
-    path = tmp_path / "original_0.pth"
+    path = tmp_path / "original" / "best.pth"
     model = make_oscillator(cue_weight=0.05)
     checkpoints.save_checkpoint(path, model)
     reproduction.main(str(path), only="3+4", folder=str(tmp_path / "found"))
