@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 
 from experiments import claims, score
-from experiments.tables import markdown
 from zrnn import checkpoints, cli, configuration
 from zrnn.errors import UserError
 from zrnn.figures import save_results
@@ -249,7 +248,9 @@ def table(results: dict[str, dict[str, dict]]) -> str:
             cells.append("<br>".join(summarised(number, of_kind) for number in row.numbers))
             cells.append(words[0] if len(set(words)) == 1 else ", ".join(counts))
         rows.append([str(key), row.claim, row.criterion, *cells])
-    return markdown([[cell.replace("|", "/") for cell in row] for row in rows])
+    lines = [[cell.replace("|", "/") for cell in row] for row in rows]
+    lines.insert(1, ["---"] * len(lines[0]))  # two columns have the same head
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def name_of(path: Path) -> str:
