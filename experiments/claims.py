@@ -37,6 +37,7 @@ MAX_ERROR = 0.05  # of a mean ITI, as a fraction; the original code's published 
 MIN_COVERAGE, MIN_ORDER = 0.9, 0.8
 MIN_SIMILARITY, MIN_ORDERED = 0.8, 0.9
 MAX_END_AMPLITUDE = 0.05  # of the last cycle before a Hopf point, as a fraction of the largest
+MAX_HOPF_DISTANCE = 0.05  # in the cue, of the end from a Hopf point
 MAX_LAG, MIN_CORRELATION, MIN_BEYOND = 0.03, 0.95, 0.2  # of the two inhibitory groups
 MAX_PERIOD_ERROR = 0.1  # of the fitted model
 MAX_UNEXPLAINED = 0.003  # of the error of an ITI, as a fraction of the period
@@ -66,14 +67,9 @@ class Network:
     @cached_property
     def statistics(self) -> list[evaluate.PeriodStatistics]:
         """Runs with noise: clicks, then silence."""
+        trained, options = self.periods.tolist(), {"runs": RUNS, "keep_seconds": KEEP_SECONDS}
         return evaluate.period_statistics(
-            self.model,
-            self.periods.tolist(),
-            self.task,
-            runs=RUNS,
-            others=self.others,
-            keep_seconds=KEEP_SECONDS,
-            seed=SEED,
+            self.model, trained, self.task, others=self.others, seed=SEED, **options
         )
 
     @cached_property
@@ -197,6 +193,7 @@ def ends_at_hopf(diagram) -> dict:
             f"{name}_met": end is not None
             and end.last <= end.hopf <= end.first_without
             and end.amplitude < MAX_END_AMPLITUDE,
+            f"{name}_near": end is not None and abs(end.last - end.hopf) <= MAX_HOPF_DISTANCE,
         }
     return numbers
 
@@ -271,9 +268,8 @@ def fits_reduced_model(recordings, cycles, is_excit, cues, dt) -> dict:
     numbers["oscillating"] = len(known) / len(error)
     numbers["period_error"] = np.median(known) if len(known) else np.nan
     numbers["worst_period_error"] = np.max(error)
-    numbers |= {"periods": at_trained, "network_periods": of_network}
     numbers |= {"onset": min(beating, default=np.nan), "end": max(beating, default=np.nan)}
-    return numbers | {"model": vars(model)}
+    return numbers | {"periods": at_trained, "network_periods": of_network, "model": vars(model)}
 
 
 def model_cycles(model, starts, cues, dt) -> list:

@@ -60,8 +60,7 @@ class Reduced:
         w, tau, a, c, w_in, b, d = np.split(vector, np.cumsum([n * n, *[n] * 5]))
         w, tau, a, c = (np.exp(np.clip(part, -30, 30)) for part in (w, tau, a, c))
         tau = np.clip(tau, TAUS[0], TAUS[-1])
-        # a column of w has one sign, also where single weights are 0
-        signs = np.where((self.w < 0).any(axis=0), -1, 1)
+        signs = np.copysign(1, self.w)  # also of a weight of -0
         return Reduced(w.reshape(n, n) * signs, tau, a, c, w_in, b, d)
 
 
