@@ -28,8 +28,6 @@ import models
 from zrnn import cli, configuration, figures, files, simulate, sound, stimuli
 from zrnn.errors import UserError
 from zrnn.figures import plt
-from zrnn.synchronization import protocols
-from zrnn.synchronization.estimators import count_missing, mean_and_sd
 from zrnn.taps import asynchronies, describe_beat, find_taps
 from zrnn.task import context_cue
 
@@ -171,7 +169,7 @@ def drive_onsets(folder, model, onsets, cues, config):
     last = np.searchsorted(starts, np.arange(n_steps), side="right")  # number of onsets so far
     courses = [np.append(0.0, cues)[last] for cues in trials.values()]
     trains, width = [starts * dt] * len(trials), task.click_width
-    inputs = protocols.make_inputs(trains, np.array(courses), n_steps, dt, width)
+    inputs = stimuli.make_inputs(trains, np.array(courses), n_steps, dt, width)
     with cli.progress_bar(n_steps, f"{len(onsets)} onsets") as bar:
         outputs = simulate.run(model, inputs, drive.seed, on_steps=bar.update).outputs
     before, after = np.diff(starts, prepend=-np.inf), np.diff(starts, append=np.inf)
@@ -179,11 +177,13 @@ def drive_onsets(folder, model, onsets, cues, config):
     for name, output in zip(trials, outputs, strict=True):
         taps = find_taps(output, dt)
         found = dt * asynchronies(taps, starts, np.minimum(before, after))
-        mean, sd = 1000 * mean_and_sd([found])
+        known = 1000 * found[~np.isnan(found)]
+        mean = known.mean() if len(known) else np.nan
+        sd = known.std(ddof=1) if len(known) > 1 else np.nan
         np.save(folder / f"valid_output_{name}.npy", output)
         np.save(folder / f"peaks_{name}.npy", np.round(taps).astype(int))
         row = {"stimulus": name, "taps": len(taps), "clicks": len(onsets)}
-        row |= {"clicks_without_tap": count_missing([found])}
+        row |= {"clicks_without_tap": int(np.isnan(found).sum())}
         rows.append(row | {"asynchrony_mean_ms": mean, "asynchrony_sd_ms": sd})
         print(*(f"{key} {value:.4g}," for key, value in [*rows[-1].items()][1:]), name)
     return rows

@@ -9,7 +9,7 @@ import pytest
 import compare_people
 from zrnn import checkpoints, configuration
 from zrnn.errors import UserError
-from zrnn.synchronization import people, short_series, statistics
+from zrnn.synchronization import estimators, people, short_series
 
 PERIOD = 0.4  # [s]
 CLOCK, MOTOR = 0.012, 0.009  # [s] SD of a tapper's clock and motor delays
@@ -81,7 +81,7 @@ def test_covariances_of_short_series_are_not_biased(degree, drift):
 def test_covariances_of_a_long_run_are_those_of_wing_and_kristofferson():
     runs = continuations(np.random.default_rng(2), 4, n_taps=500)
     variance, lag_1 = short_series.covariances(np.diff(runs, axis=1), 0, 1)
-    expected = statistics.wing_kristofferson(runs)
+    expected = estimators.wing_kristofferson(runs)
     np.testing.assert_allclose([variance + 2 * lag_1, -lag_1], expected, rtol=0.02)
 
 
@@ -92,7 +92,7 @@ def test_bgls_finds_alpha_clock_and_motor(alpha, motor):
     assert found == pytest.approx(alpha, abs=0.05)
     np.testing.assert_allclose(np.sqrt(variances), [CLOCK, motor], atol=0.0015)
     if motor > 0.005:  # motor delays bias a regression
-        assert 1 - statistics.autocorrelation(runs, 1)[0] > alpha + 0.08
+        assert 1 - estimators.autocorrelation(runs, 1)[0] > alpha + 0.08
     runs[:, 50::50] = np.nan
     assert short_series.bgls(runs)[0] == pytest.approx(alpha, abs=0.06)
 

@@ -10,7 +10,7 @@ import torch
 
 import models
 import plot_synchronization
-from zrnn import simulate
+from zrnn import simulate, stimuli
 from zrnn.checkpoints import SHIPPED, read_checkpoint
 from zrnn.errors import UserError
 from zrnn.evaluate import CLICKS, Evaluation, of_condition
@@ -81,7 +81,7 @@ def test_a_network_locks_where_its_phase_response_says(oscillator, free):
 
 
 def test_clicks_are_as_wide_and_high_as_asked_for():
-    clicks = protocols.click_trains([[0.0, 0.02], [0.0304]], 50, 0.001, 0.01, [0.5, 2.0])
+    clicks = stimuli.click_trains([[0.0, 0.02], [0.0304]], 50, 0.001, 0.01, [0.5, 2.0])
     assert clicks.sum(1).tolist() == pytest.approx([10.0, 20.0])
     assert clicks[0, 20:30].tolist() == [0.5] * 10 and clicks[1, 30:40].tolist() == [2.0] * 10
 
@@ -96,7 +96,7 @@ def test_clicks_are_as_wide_and_high_as_asked_for():
 )
 def test_clicks_outside_the_run_are_refused(times, problem):
     with pytest.raises(UserError, match=problem):
-        protocols.click_trains([[1.0], times], 8000, 0.001, 0.01)
+        stimuli.click_trains([[1.0], times], 8000, 0.001, 0.01)
 
 
 def test_the_first_shifted_click_is_hardly_followed_by_the_same_tap(oscillator):

@@ -1,12 +1,37 @@
-"""A user's own stimuli: recorded onsets, as times of clicks and values of the cue."""
+"""Stimuli at given times: clicks and cues as inputs of a network, and onsets read from a file."""
 
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from zrnn.errors import UserError
 
 LONGEST_INTERVAL = 10.0  # [s] median; a longer one is no rhythm, and suggests another unit
+
+
+def click_trains(trains, n_steps: int, dt: float, width: float, heights=None) -> torch.Tensor:
+    """Clicks that begin at given times, for each trial (K,) [s] -> (B, T).
+
+    width [s]; heights (B,), 1 by default. Raises UserError for times outside the run.
+    """
+    clicks = torch.zeros(len(trains), n_steps)
+    for b, times in enumerate(trains):
+        starts = np.round(np.asarray(times, dtype=float) / dt)
+        inside = (starts >= 0) & (starts <= n_steps)  # False for NaN
+        if not inside.all():
+            outside = f"{(~inside).sum()} of {len(starts)} onsets lie outside"
+            raise UserError(f"{outside} 0 to {n_steps * dt:g} s; are they in seconds?")
+        for start in starts.astype(int):
+            clicks[b, start : start + round(width / dt)] = 1.0 if heights is None else heights[b]
+    return clicks
+
+
+def make_inputs(trains, cues, n_steps: int, dt: float, width: float, heights=None) -> torch.Tensor:
+    """Inputs (B, T, 2): clicks as of `click_trains`, and cues (B,) or (B, T)."""
+    cues = torch.as_tensor(np.asarray(cues), dtype=torch.float32)
+    cues = cues[:, None].expand(-1, n_steps) if cues.ndim == 1 else cues
+    return torch.stack([click_trains(trains, n_steps, dt, width, heights), cues], -1)
 
 
 def read_onsets(path, min_interval: float) -> tuple[np.ndarray, np.ndarray | None]:

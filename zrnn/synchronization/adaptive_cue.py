@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from zrnn import simulate
-from zrnn.synchronization.protocols import FIRST_CLICK, LEAD_SECONDS, click_trains
+from zrnn.stimuli import click_trains
+from zrnn.synchronization.protocols import FIRST_CLICK, LEAD_SECONDS
 from zrnn.taps import HALF_HEIGHT, HYSTERESIS, find_taps
 from zrnn.task import context_cue
 

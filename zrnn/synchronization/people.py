@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from zrnn.errors import UserError
-from zrnn.synchronization import short_series, statistics
+from zrnn.synchronization import estimators, short_series
 from zrnn.synchronization.protocols import FIRST_CLICK, run_phase_shifts, tap_along
 from zrnn.synchronization.short_series import coefficient_of_variation, covariances
 from zrnn.taps import asynchronies
@@ -130,7 +130,7 @@ def continuation_measures(runs) -> dict:
     slopes = [np.polyfit(np.arange(len(one)), one, 1)[0] for one in itis]
     mean, lags = np.mean(np.concatenate(itis)), covariances(itis, 0, len(LAGS))
     variance, lag_1 = covariances(itis, 1, 1)
-    raw = statistics.autocorrelation([one - one.mean() for one in itis], 1)[0]
+    raw = estimators.autocorrelation([one - one.mean() for one in itis], 1)[0]
     return {
         MEAN: 1e3 * mean,
         "change of the ITI per tap [ms]": 1e3 * np.median(slopes),
@@ -166,7 +166,7 @@ def synchronization_measures(trials) -> dict:
         one - np.nanmean(one) for one in settled if np.isfinite(one).sum() >= short_series.MIN_ITIS
     ]
     if long:
-        lag_1 = statistics.autocorrelation(long, 1)[0]
+        lag_1 = estimators.autocorrelation(long, 1)[0]
         results |= {"lag 1 of asynchronies": lag_1, "alpha by regression": 1 - lag_1}
         results["alpha by bGLS"] = short_series.bgls(long)[0]
     return results

@@ -11,7 +11,7 @@ import torch
 
 from zrnn import activity, simulate
 from zrnn import task as tasks
-from zrnn.errors import UserError
+from zrnn.stimuli import make_inputs
 from zrnn.synchronization.estimators import output_maxima
 from zrnn.taps import asynchronies, find_taps
 
@@ -29,30 +29,6 @@ TEMPO_STEPS = {  # condition: (whether the clicks step, None: they stop; whether
     "cue steps, clicks stay": (False, True),
     "clicks step, cue stays": (True, False),
 }
-
-
-def click_trains(trains, n_steps: int, dt: float, width: float, heights=None) -> torch.Tensor:
-    """Clicks that begin at given times, for each trial (K,) [s] -> (B, T).
-
-    width [s]; heights (B,), 1 by default. Raises UserError for times outside the run.
-    """
-    clicks = torch.zeros(len(trains), n_steps)
-    for b, times in enumerate(trains):
-        starts = np.round(np.asarray(times, dtype=float) / dt)
-        inside = (starts >= 0) & (starts <= n_steps)  # False for NaN
-        if not inside.all():
-            outside = f"{(~inside).sum()} of {len(starts)} onsets lie outside"
-            raise UserError(f"{outside} 0 to {n_steps * dt:g} s; are they in seconds?")
-        for start in starts.astype(int):
-            clicks[b, start : start + round(width / dt)] = 1.0 if heights is None else heights[b]
-    return clicks
-
-
-def make_inputs(trains, cues, n_steps: int, dt: float, width: float, heights=None) -> torch.Tensor:
-    """Inputs (B, T, 2): clicks as of `click_trains`, and cues (B,) or (B, T)."""
-    cues = torch.as_tensor(np.asarray(cues), dtype=torch.float32)
-    cues = cues[:, None].expand(-1, n_steps) if cues.ndim == 1 else cues
-    return torch.stack([click_trains(trains, n_steps, dt, width, heights), cues], -1)
 
 
 def tap_along(

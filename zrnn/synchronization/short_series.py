@@ -1,6 +1,6 @@
 """Estimators for short trials of tapping, such as those of people. Times in [s].
 
-A trial of people has some 15 inter-tap intervals (ITIs); `statistics` holds the estimators for
+A trial of people has some 15 inter-tap intervals (ITIs); `estimators` holds the estimators for
 longer runs.
 """
 
@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from zrnn.synchronization import statistics
+from zrnn.synchronization import estimators
 
 MIN_ITIS = 10  # of a continuation that is counted; also asynchronies of a trial, for alpha
 REGULAR = 0.5, 1.5  # range of the ITIs of a continuation that is counted, by their median
@@ -79,7 +79,7 @@ def bgls(runs) -> np.ndarray:
     NaN is returned where nothing varies.
     """
     pairs = []
-    for run in statistics.as_arrays(runs):
+    for run in estimators.as_arrays(runs):
         run = run - np.nanmean(run)
         for piece in np.split(run, np.flatnonzero(np.isnan(run))):
             piece = piece[np.isfinite(piece)]
@@ -107,7 +107,7 @@ def clicks_until_steady(errors, period: float) -> float:
 
     errors (K,): asynchronies minus the mean; infinite where there is no such click.
     """
-    return statistics.first_within(errors, STEADY * period)
+    return estimators.first_within(errors, STEADY * period)
 
 
 def add_motor_delays(scaled: dict, delay_sds) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
