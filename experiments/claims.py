@@ -10,9 +10,10 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from experiments import onset_and_end, reduced_fit, score
+from experiments import reduced_fit, score
 from models import load_network
 from zrnn import activity, configuration, evaluate, simulate, task
+from zrnn.dynamics import network_diagram
 from zrnn.dynamics.cycle_continuation import read_cycle
 from zrnn.populations import inhibition_timing
 from zrnn.taps import find_taps
@@ -28,6 +29,8 @@ NOISE_FACTOR = np.sqrt(2)  # the shift is measured at noise / this and noise x t
 # Runs without noise
 RUN_SECONDS, CLICK_SECONDS = 4.0, 1.0
 TIMED = 0, 3, -1  # tempos at which inhibition is timed: slowest, middle, fastest
+# Bifurcation diagram; with more cycles the answers are the same
+CUES, N_CYCLES = (-1.0, 2.0), 5
 # Fit of the reduced model
 FIT_SECONDS = 0.9  # of a tempo, to which the reduced model is fitted
 MODEL_CUES = np.linspace(-0.5, 2.0, 101)  # at which the fitted model is run,
@@ -122,7 +125,7 @@ class Network:
     @cached_property
     def diagram(self):
         """The `Diagram` of its equilibria and its cycle."""
-        return onset_and_end.solve(self.model, float(self.cues[TIMED[1]]))
+        return network_diagram.solve(self.model, CUES, N_CYCLES, float(self.cues[TIMED[1]]))[0]
 
     @property
     def is_excit(self) -> np.ndarray:

@@ -22,7 +22,7 @@ from zrnn import checkpoints, cli, configuration
 from zrnn.errors import UserError
 from zrnn.figures import save_results
 
-RECIPES = {"pretrained": "default recipe", "original": "original recipe"}  # of a folder
+RECIPES = {"pretrained": "default recipe"}  # of a folder; otherwise "NAME recipe"
 
 
 @dataclass(frozen=True)
@@ -261,7 +261,8 @@ def recipe_and_name(path: Path) -> tuple[str, str]:
     best_model.pth goes by the name of its folder, and by the folder above.
     """
     place = path.resolve().parent if path.stem == "best_model" else path.resolve()
-    return RECIPES.get(place.parent.name, place.parent.name), place.stem
+    folder = place.parent.name
+    return RECIPES.get(folder, f"{folder} recipe"), place.stem
 
 
 def main(*paths: str, only="", folder="reproduction"):
