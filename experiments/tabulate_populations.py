@@ -11,6 +11,8 @@ from pathlib import Path
 
 import fire
 
+from experiments.tables import markdown
+
 
 def lesion_cell(rows):
     """Runs that beat of all runs with a lesion, and the range of the ITI error over the tempos."""
@@ -56,10 +58,11 @@ def main(*paths):
         numbers = json.loads(Path(path).read_text(encoding="utf-8"))
         networks[Path(numbers["checkpoint"]).stem.rpartition("_")[2]] = tables_of(numbers)
     for title, rows in next(iter(networks.values())).items():
-        print(f"\n| {title} | {' | '.join(networks)} |\n" + "|---" * (1 + len(networks)) + "|")
-        for row in rows:
-            cells = (tables.get(title, {}).get(row, "none") for tables in networks.values())
-            print(f"| {row} | {' | '.join(cells)} |")
+        table = [
+            {title: row} | {n: t.get(title, {}).get(row, "none") for n, t in networks.items()}
+            for row in rows
+        ]
+        print(f"\n{markdown(table)}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ import sys
 
 import numpy as np
 
+from experiments.tables import markdown
+
 PER_TEMPO = "asynchrony_mean_ms asynchrony_of_maxima_mean_ms asynchrony_sd_ms asynchrony_lag1 alpha"
 PER_TEMPO += " largest_advance largest_delay adjoint_error"
 SHAPES = "continuation_radius continuation_speed continuation_active_units"
@@ -56,7 +58,7 @@ def read_network(path) -> dict:
 
 if __name__ == "__main__":
     networks = [read_network(path) for path in sys.argv[1:]]
-    print("| measure | slow | middle | fast |\n|---|---|---|---|")
+    rows = []
     for name in networks[0] if networks else ():
         cells = []
         for column in np.transpose([network.get(name, [np.nan] * 3) for network in networks]):
@@ -64,4 +66,6 @@ if __name__ == "__main__":
             spread = f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else ""
             few = f" ({len(values)})" if 0 < len(values) < len(networks) else ""
             cells.append(f"{values.mean():.2f}{spread}{few}" if len(values) else "")
-        print(f"| {name} | {' | '.join(cells)} |")
+        slow, middle, fast = cells
+        rows.append({"measure": name, "slow": slow, "middle": middle, "fast": fast})
+    print(markdown(rows))

@@ -248,10 +248,11 @@ def test_the_script_on_the_oscillator(tmp_path, monkeypatch, capsys, make_oscill
     assert "runs away" in capsys.readouterr().out
     command = [
         sys.executable,
-        HOME / "experiments/tabulate_populations.py",
-        "groups_plotting/groups.json",
+        "-m",
+        "experiments.tabulate_populations",
+        tmp_path / "groups_plotting/groups.json",
     ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=HOME, capture_output=True, text=True)
     assert done.returncode == 0 and "| silent" in done.stdout, done.stderr
 
 
