@@ -212,7 +212,7 @@ def two_groups(recordings, cycles, is_excit) -> dict:
         rates = np.maximum(currents[: taps[-1]], 0)
         described = inhibition_timing.describe_timing(rates, len(taps) - 1, is_excit)
         inhib = ~is_excit & (rates.max(axis=0) > inhibition_timing.ACTIVE_RATE)
-        lags = score.lags_to(cycle[:, inhib], cycle[:, is_excit].sum(axis=1))
+        lags = inhibition_timing.lags_to(cycle[:, inhib], cycle[:, is_excit].sum(axis=1))
         row = {
             "beyond": described["I"]["fraction_of_units_beyond"],
             "silhouette": score.silhouette(lags),
@@ -246,7 +246,8 @@ def fits_reduced_model(recordings, cycles, is_excit, cues, dt) -> dict:
     """
     middle = cycles[len(cycles) // 2]
     within = (
-        np.abs(score.lags_to(middle, middle[:, is_excit].sum(axis=1))) <= inhibition_timing.BEYOND
+        np.abs(inhibition_timing.lags_to(middle, middle[:, is_excit].sum(axis=1)))
+        <= inhibition_timing.BEYOND
     )
     active = middle.max(axis=0) > inhibition_timing.ACTIVE_RATE
     tap_e, tap_i = active & is_excit & within, active & ~is_excit & within

@@ -129,12 +129,6 @@ def trajectory_shape(cycles: np.ndarray, periods) -> dict:
     }
 
 
-def lags_to(cycle: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Lags (N,), -0.5 to 0.5, of the first harmonics of a cycle (P, N) to that of a rate (P,)."""
-    waves = np.exp(2j * np.pi * np.arange(len(cycle)) / len(cycle))
-    return np.angle((waves @ cycle) / (waves @ reference)) / (2 * np.pi)
-
-
 def silhouette(lags: np.ndarray) -> float:
     """Silhouette of the split of lags (K,) into two clusters on the circle; NaN without a split."""
     clusters = two_means(lags, np.ones(len(lags), dtype=bool), seed=0)

@@ -94,7 +94,7 @@ def test_two_clusters_of_phases_exceed_a_continuum_and_a_ring_does_not(monkeypat
 
 
 def test_lags_are_those_of_shifted_bumps():
-    lags = score.lags_to(bumps(np.array([0.5, 0.6, 0.0])), bumps(np.array([0.5]))[:, 0])
+    lags = inhibition_timing.lags_to(bumps(np.array([0.5, 0.6, 0.0])), bumps(np.array([0.5]))[:, 0])
     np.testing.assert_allclose(lags[:2], [0, 0.1], atol=1e-9)
     assert abs(lags[2]) == pytest.approx(0.5)
 

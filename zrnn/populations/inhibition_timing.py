@@ -37,12 +37,18 @@ def timing_at_cues(model, cues: Sequence[float], task_section) -> list[dict]:
     return described
 
 
+def lags_to(rates: np.ndarray, reference: np.ndarray, n_cycles: int = 1) -> np.ndarray:
+    """Lags (N,) of rates (T, N) to a reference rate (T,), both over n_cycles."""
+    waves = np.exp(
+        2j * np.pi * n_cycles * np.arange(len(rates)) / len(rates)
+    )  # later: larger angle
+    return np.angle((waves @ rates) / (waves @ reference)) / (2 * np.pi)
+
+
 def describe_timing(rates: np.ndarray, n_cycles: int, is_excit: np.ndarray, seed: int = 0) -> dict:
     """The timing of rates (T, N) over n_cycles; is_excit (N,): E units; seed: of the 2-means."""
-    angle = 2 * np.pi * n_cycles * np.arange(len(rates)) / len(rates)
-    harmonics = np.exp(1j * angle) @ rates  # (N,); a larger angle is later
-    harmonics, rate_of_e = harmonics / harmonics[is_excit].sum(), rates[:, is_excit].sum(axis=1)
-    lags, active = np.angle(harmonics) / (2 * np.pi), rates.max(axis=0) > ACTIVE_RATE
+    rate_of_e = rates[:, is_excit].sum(axis=1)
+    lags, active = lags_to(rates, rate_of_e, n_cycles), rates.max(axis=0) > ACTIVE_RATE
     inhib, beyond, described = ~is_excit & active, np.abs(lags) > BEYOND, {}
     for name, units in (("E", is_excit & active), ("I", inhib)):
         described[name] = {
@@ -57,8 +63,9 @@ def describe_timing(rates: np.ndarray, n_cycles: int, is_excit: np.ndarray, seed
     described["I_groups"] = {name: {"units": int(units.sum())} for name, units in groups.items()}
     for name, units in groups.items():
         if units.any():
-            lag = np.angle(harmonics[units].sum()) / (2 * np.pi)  # of the group's summed rate
-            correlation = np.corrcoef(rates[:, units].sum(axis=1), rate_of_e)[0, 1]
+            rate = rates[:, units].sum(axis=1)
+            (lag,) = lags_to(rate[:, None], rate_of_e, n_cycles)
+            correlation = np.corrcoef(rate, rate_of_e)[0, 1]
             described["I_groups"][name] |= {"lag": float(lag), "correlation": float(correlation)}
     return described
 
