@@ -217,7 +217,8 @@ class RNN(nn.Module):
 
         state (B, N): x before the first step, 0 if None; noise: a torch.Generator or xi (B, T, N),
         as in `noise`; None: no noise. Inputs may be an array or of another floating-point type.
-        First derivatives only; for second ones, torch.func or vmap loop over `step`.
+        Only first derivatives are available. For second ones, torch.func or vmap, call `step` in a
+        loop.
         """
         if torch._C._are_functorch_transforms_active():
             raise RuntimeError("no torch.func here (jacrev, vmap); loop over model.step")
@@ -238,7 +239,7 @@ class ZemlianovaRNN(RNN):
     """
 
     # Gain of the initial w_hh. The original code's start, "rectified" (negative weights set to 0),
-    # has the same expected row sums, but |.| has no gradient at 0: half of them never train.
+    # has the same expected row sums. |.| has no gradient at 0, so half of its synapses never train.
     W_HH_GAIN = {"half-normal": 0.05, "rectified": 0.1}
 
     def __init__(

@@ -109,10 +109,7 @@ def run(main) -> None:
         words = ("out of memory", "allocate memory")
         if not isinstance(error, MemoryError) and not any(w in str(error) for w in words):
             raise
-        _end(
-            "error: out of memory; reduce batch_size, hidden_dim or noise_runs",
-            2,
-        )
+        _end("error: out of memory; reduce batch_size, hidden_dim or noise_runs", 2)
     except BrokenPipeError:  # the reader, for example head, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + 13)

@@ -21,7 +21,8 @@ DEFAULT_PATH = Path(__file__).parents[1] / "config.yaml"
 RUNS = "runs"  # folder of the runs that have a name
 MAX_BYTES, MAX_LINES = 1_000_000, 12  # of a configuration file; of an error message
 TRAINED = ("model", "task", "training")  # the sections that a checkpoint determines
-PLACES = ("training.save_path", "training.log_path", "training.save_seconds", "training.start")
+# keys of a training run that do not describe the network it makes
+RUN_KEYS = ("training.save_path", "training.log_path", "training.save_seconds", "training.start")
 ORIGINAL_FLAGS = {  # of the original code's plot_fig5.py
     "config": "--config_path",
     "model": "--checkpoint",
@@ -129,7 +130,7 @@ def _trained_with(checkpoint) -> dict:
     ):
         raise UserError("checkpoint: its configuration has no sections model, task and training")
     flat = {f"{s}.{k}": v for s in TRAINED for k, v in checkpoint[s].items()}
-    return {key: value for key, value in flat.items() if key in KEYS and key not in PLACES}
+    return {key: value for key, value in flat.items() if key in KEYS and key not in RUN_KEYS}
 
 
 def without_places(config: dict) -> dict:

@@ -37,7 +37,7 @@ def starting_point(config_path, flags, name, resume, device):
     different = [
         f"{key} is {new!r}; allowed: {old!r}, with which the run to resume was started"
         for key, new, old in configuration.differences(config, configuration.load(before))
-        if key.startswith(configuration.TRAINED) and key not in configuration.PLACES
+        if key.startswith(configuration.TRAINED) and key not in configuration.RUN_KEYS
     ]
     if different:
         raise UserError("\n".join(different))
