@@ -245,10 +245,8 @@ def fits_reduced_model(recordings, cycles, is_excit, cues, dt) -> dict:
     explained_with_e: of the currents' changes, if E beyond it is a fourth group.
     """
     middle = cycles[len(cycles) // 2]
-    within = (
-        np.abs(inhibition_timing.lags_to(middle, middle[:, is_excit].sum(axis=1)))
-        <= inhibition_timing.BEYOND
-    )
+    lags = inhibition_timing.lags_to(middle, middle[:, is_excit].sum(axis=1))
+    within = np.abs(lags) <= inhibition_timing.BEYOND
     active = middle.max(axis=0) > inhibition_timing.ACTIVE_RATE
     tap_e, tap_i = active & is_excit & within, active & ~is_excit & within
     masks = [tap_e, tap_i, active & ~is_excit & ~within, active & is_excit & ~within]

@@ -11,6 +11,7 @@ from experiments import claims, reduced_fit, reproduction, score
 from zrnn import checkpoints, configuration, evaluate, simulate
 from zrnn.dynamics import reduced_model
 from zrnn.errors import UserError
+from zrnn.populations import inhibition_timing
 
 PHASES = np.arange(100) / 100
 PERIODS = np.array([0.5, 0.25, 0.125])
@@ -94,7 +95,8 @@ def test_two_clusters_of_phases_exceed_a_continuum_and_a_ring_does_not(monkeypat
 
 
 def test_lags_are_those_of_shifted_bumps():
-    lags = inhibition_timing.lags_to(bumps(np.array([0.5, 0.6, 0.0])), bumps(np.array([0.5]))[:, 0])
+    rates, reference = bumps(np.array([0.5, 0.6, 0.0])), bumps(np.array([0.5]))[:, 0]
+    lags = inhibition_timing.lags_to(rates, reference)
     np.testing.assert_allclose(lags[:2], [0, 0.1], atol=1e-9)
     assert abs(lags[2]) == pytest.approx(0.5)
 

@@ -38,10 +38,8 @@ def timing_at_cues(model, cues: Sequence[float], task_section) -> list[dict]:
 
 
 def lags_to(rates: np.ndarray, reference: np.ndarray, n_cycles: int = 1) -> np.ndarray:
-    """Lags (N,) of rates (T, N) to a reference rate (T,), both over n_cycles."""
-    waves = np.exp(
-        2j * np.pi * n_cycles * np.arange(len(rates)) / len(rates)
-    )  # later: larger angle
+    """Lags (N,) of rates (T, N) to a reference rate (T,), both over n_cycles; positive if later."""
+    waves = np.exp(2j * np.pi * n_cycles * np.arange(len(rates)) / len(rates))
     return np.angle((waves @ rates) / (waves @ reference)) / (2 * np.pi)
 
 
