@@ -12,6 +12,7 @@ from zrnn import checkpoints, configuration
 from zrnn.configuration import load
 from zrnn.errors import UserError
 from zrnn.schema import KEYS
+from zrnn.training.start_or_resume import checked
 
 HOME = Path(__file__).parents[1]
 SHIPPED = torch.load(checkpoints.SHIPPED, weights_only=True)["config"]
@@ -19,7 +20,7 @@ SHIPPED = torch.load(checkpoints.SHIPPED, weights_only=True)["config"]
 
 def refusal(*args, **kwargs):
     with pytest.raises(UserError) as refused:
-        load(*args, **kwargs)
+        checked(load(*args, **kwargs))
     return str(refused.value)
 
 
@@ -152,9 +153,6 @@ def test_everything_that_is_wrong_is_said_at_once():
         "training.epochs is -1: input should be greater than or equal to 1",
         "check.enable is perhaps: input should be a valid boolean, unable to interpret input",
     ]
-    many = {"training": {f"key{i}": 1 for i in range(100)}}
-    lines = refusal(many).splitlines()
-    assert len(lines) == 13 and lines[-1] == "and 88 more"
 
 
 @pytest.mark.parametrize(
@@ -186,10 +184,9 @@ def test_everything_that_is_wrong_is_said_at_once():
         ("training: {periods: []}", "at least 1 item"),
         ("training: {periods: {0.5: 1}}", "a valid list"),
         ("training: {periods: [-0.5]}", "greater than 0"),
-        ("training: {log_path: best_model.pth}", "the place of training.save_path"),
-        ("training: {log_path: ./best_model.pth.state}", "the place of the state"),
-        ("plotting: {folder: best_model.pth}", "the place of training.save_path"),
-        ("training: {save_path: model_outputs/a.pth}", "the place of drive.folder, or within it"),
+        ("training: {log_path: best_model.pth}", "training.log_path, plotting.folder: the same"),
+        ("training: {log_path: ./best_model.pth.state}", "plotting.folder: the same"),
+        ("plotting: {folder: best_model.pth}", "plotting.folder: the same"),
         ("drive: {onset: 3}", "at most drive.discard_seconds"),
         ("drive: {keep_seconds: 0.001}", "twice the longest"),
         ("drive: {extra_decay: 0.1}", "unknown key drive.extra_decay"),
@@ -230,8 +227,8 @@ def test_paths_that_are_not_files_are_refused(tmp_path):
     epochs training.epochs; seed training.seed; drive.epochs training.epochs; dt model.dt
     folder drive.folder; training.epoch training.epochs; epoch training.epochs
     hidden_dims model.hidden_dim; chekpoint checkpoint; taps.max_cv check.max_cv
-    config --config_path; model --checkpoint; type 5a and 5b; s --fig5.span; g --fig5.grid
-    cc --fig5.cues; t --fig5.times; tcc trained cues; zebra; training.zebra
+    config --config_path; model --checkpoint; s --fig5.span; g --fig5.grid
+    cc --fig5.cues; t --fig5.times; zebra; training.zebra
     """.strip()
     .replace("\n", ";")
     .split(";"),
@@ -255,7 +252,7 @@ def test_everything_of_a_named_run_goes_to_one_folder():
         assert "a plain word" in refusal(name=name)
 
 
-def test_a_checkpoint_determines_the_sections_that_trained_it(tmp_path, capsys):
+def test_a_checkpoint_determines_the_sections_that_trained_it(tmp_path):
     trained = configuration.plain(load({"training": {"periods": [0.4], "epochs": 7}}))
     config = load(checkpoint=trained)
     assert config.training.periods == [0.4] and config.training.epochs == 7
@@ -269,14 +266,12 @@ def test_a_checkpoint_determines_the_sections_that_trained_it(tmp_path, capsys):
     path.write_text("training: {epochs: 8, seed: 0}\ndrive: {seed: 3}\n")
     config = load(path, checkpoint=trained)
     assert config.training.epochs == 7 and config.drive.seed == 3
-    notes = capsys.readouterr().err
-    assert "training.epochs is 8" in notes and notes.count("\n") == 1
 
 
 def test_places_never_come_from_a_checkpoint(tmp_path):
     flags = {"training.save_path": "theirs.pth", "training.log_path": "theirs.csv"}
     theirs = configuration.plain(load(flags=flags | {"drive.folder": "theirs"}))
-    for config in (load(checkpoint=theirs), load(configuration.without_places(theirs))):
+    for config in (load(checkpoint=theirs), load(configuration.of_checkpoint(theirs))):
         assert config == load()
     path = tmp_path / "mine.yaml"
     path.write_text("training: {save_path: mine.pth}")

@@ -200,7 +200,7 @@ def test_places_and_states_that_cannot_be_used(refused):
     torch.save(network, "best_model.pth.state")
     refused("not the state of a stopped run", resume=True)
     torch.save(network | {"config": None}, "none.pth")
-    refused("checkpoint none.pth: does not say", config_path="none.pth")
+    refused("checkpoint: its configuration has no sections", config_path="none.pth")
     Path("best_model.pth.state").unlink()
     with files.claimed("best_model.pth"):
         refused("another run is writing there")

@@ -1,10 +1,14 @@
 """What a training starts from: its configuration, or the state of a stopped run."""
 
+import os
 from pathlib import Path
 
 from zrnn import checkpoints, configuration, files
 from zrnn.errors import UserError
 from zrnn.schema import Task, Training
+
+# keys of the training that may differ when a run is resumed
+RUN_KEYS = ("training.save_path", "training.log_path", "training.save_seconds", "training.start")
 
 
 def state_path(config):
@@ -15,16 +19,14 @@ def state_path(config):
 def starting_point(config_path, flags, name, resume, device):
     """The configuration of a run, and the state in which it was stopped, or None. UserError."""
     if str(config_path).endswith(".pth"):
-        path, content = checkpoints.read_checkpoint(config_path)
-        if not isinstance(content.get("config"), dict):
-            raise UserError(f"checkpoint {path}: does not say which configuration made it")
-        config_path = configuration.without_places(content["config"])
+        config_path = checkpoints.read_checkpoint(config_path)[1].get("config")
+        config_path = configuration.of_checkpoint(config_path)
     config = configuration.load(config_path, flags, name=name)
     path = state_path(config)
     if resume not in (True, False, "auto"):
         raise UserError(f"--resume is {resume!r}; allowed: nothing after it, or auto")
     if not resume or (resume == "auto" and not path.exists()):
-        return config, None
+        return checked(config), None
     if not path.exists():
         raise UserError(f"{path} is missing: no run to resume; start one without --resume")
     saved = checkpoints.read_checkpoint(path)[1]
@@ -32,16 +34,43 @@ def starting_point(config_path, flags, name, resume, device):
         raise UserError(f"{path}: not the state of a stopped run; start one without --resume")
     if saved["device"] != device.type:
         raise UserError(f"device is {device.type}; allowed: {saved['device']}, as it was started")
-    before = configuration.without_places(saved["config"])
-    config = configuration.load(config_path or before, flags, name=name)
+    before = configuration.of_checkpoint(saved["config"])
+    config = checked(configuration.load(config_path or before, flags, name=name))
     different = [
         f"{key} is {new!r}; allowed: {old!r}, with which the run to resume was started"
         for key, new, old in configuration.differences(config, configuration.load(before))
-        if key.startswith(configuration.TRAINED) and key not in configuration.RUN_KEYS
+        if key.startswith(configuration.TRAINED) and key not in RUN_KEYS
     ]
     if different:
         raise UserError("\n".join(different))
     return config, saved
+
+
+def checked(config):
+    """The configuration, if a network can be trained with it. Raises UserError."""
+    model, task, training = config.model, config.task, config.training
+    wrong, longest_dt = [], min(model.tau, task.click_width)
+    if not model.dt <= training.dt <= longest_dt:
+        wrong.append(
+            f"training.dt is {training.dt:g} s; allowed: null, or from model.dt, {model.dt:g} s, "
+            f"to the smaller of model.tau and task.click_width, {longest_dt:g} s"
+        )
+    shortest = task.max_onset + max(training.periods)
+    if shortest > training.trial_seconds:
+        wrong.append(
+            f"training.trial_seconds is {training.trial_seconds:g} s; allowed: at least "
+            f"task.max_onset and the longest of training.periods, {shortest:g} s"
+        )
+    if training.click_seconds > training.trial_seconds:
+        wrong.append("training.click_seconds: at most training.trial_seconds")
+    paths = training.save_path, state_path(config), training.log_path, config.plotting.folder
+    if len({os.path.realpath(path) for path in paths}) < len(paths):
+        wrong.append(
+            "training.save_path, with .state added, training.log_path, plotting.folder: the same"
+        )
+    if wrong:
+        raise UserError("\n".join(wrong))
+    return config
 
 
 def check_places(config, resume, overwrite):
