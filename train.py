@@ -86,7 +86,7 @@ def run_training(run, config, ranks, device):
     saved_at, saved_part, began = time.monotonic(), None, time.monotonic() - run.seconds
     bar = cli.progress_bar(training.epochs, unit="update", disable=ranks[0] > 0)
     bar.update(len(run.losses))
-    with files.held_signals() as signals:
+    with cli.signals_recorded() as signals:
         for row in train(run, config, ranks):
             run.seconds = time.monotonic() - began
             run.log.append(row | {"seconds": round(run.seconds, 3)})
@@ -165,7 +165,6 @@ def finish(run, config, about):
     about |= dict(updates=len(run.losses), training_seconds=run.seconds, rollbacks=run.rollbacks)
     checkpoints.save_checkpoint(save_path, model, **about)
     save_log(config.training.log_path, run.log)
-    print(f"trained in {run.seconds:.0f} s; saved {save_path}, {config.training.log_path}")
     if config.plotting.enable:
         save_pictures(model, config, configuration.to_text(config, about["made_by"]))
     if config.check.enable:
@@ -173,6 +172,9 @@ def finish(run, config, about):
         with cli.progress_bar(n_steps, "driving") as bar:
             evaluation = evaluate.evaluate(model, config, on_steps=bar.update)
         checkpoints.save_checkpoint(save_path, model, **about, evaluation=evaluation.to_dict())
+    # printed last, because nothing is lost then if it cannot be printed
+    print(f"trained in {run.seconds:.0f} s; saved {save_path}, {config.training.log_path}")
+    if config.check.enable:
         print(evaluate.table(evaluation))
 
 

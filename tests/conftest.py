@@ -1,5 +1,6 @@
 """What the tests share: a quick training, a hand-made network, processes of the scripts."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 import models
-from zrnn import configuration
+from zrnn import cli, configuration
 
 HOME = Path(__file__).parents[1]
 
@@ -23,6 +24,17 @@ QUICK = {
     "check.enable": False,
     "plotting.enable": False,
 }
+
+
+@pytest.fixture
+def stop_signals():
+    """Signals stop a run that is called in the test's process, as in a script's."""
+    before = {number: signal.getsignal(number) for number in cli.SIGNALS}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored after a shell's &
+    cli.catch_signals()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from zrnn import cli, files
+from zrnn import cli
 
 HOME = Path(__file__).parents[1]
 SCRIPT = '''"""Print the configuration, and wait.
@@ -61,9 +61,8 @@ def script(tmp_path_factory):
 
 
 @pytest.fixture
-def run(script, monkeypatch, capsys):
+def run(script, monkeypatch, capsys, stop_signals):
     """run(*flags) runs the script in this process: returncode, stdout, stderr."""
-    handlers = {number: signal.getsignal(number) for number in files.SIGNALS}
     main = runpy.run_path(str(script))["main"]
 
     def run(*flags):
@@ -76,9 +75,7 @@ def run(script, monkeypatch, capsys):
         said = capsys.readouterr()
         return SimpleNamespace(returncode=code, stdout=said.out, stderr=said.err)
 
-    yield run
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    return run
 
 
 def run_process(*command, **options):
@@ -114,7 +111,6 @@ def test_names_reach_main_as_typed(run, name):
         ("--training.epochs -1", "training.epochs is -1: input should be greater than or equal"),
         ("--training.epochs", "training.epochs is True: input should be a valid integer"),
         ("--training.periods [0.5", "training.periods is [0.5: input should be a valid list"),
-        ("--type a", "both drawn"),
         ("-s 3", "--fig5.span"),
         ("--config a.yaml", "--config_path"),
         ("--zebra", "unknown flag --zebra; see --help"),
@@ -200,6 +196,19 @@ def test_a_signal_says_how_to_continue(script, name, epochs, words):
     said = process.communicate(timeout=30)[1]
     assert process.returncode == 128 + getattr(signal, name), said
     assert words in said.splitlines()[-1] and "Traceback" not in said
+
+
+def test_signals_wait_for_the_work_in_progress_unless_they_are_ignored(stop_signals):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    cli.catch_signals()
+    with cli.signals_recorded() as received:
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT):
+            os.kill(os.getpid(), number)
+        assert received == [signal.SIGHUP, signal.SIGUSR1, signal.SIGINT]
+        with pytest.raises(cli.Stopped):
+            os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(cli.Stopped):
+        os.kill(os.getpid(), signal.SIGHUP)
 
 
 def test_nohup_is_respected(script):

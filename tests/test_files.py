@@ -210,25 +210,6 @@ def test_a_disk_that_is_too_small_is_refused(tmp_path):
         files.check_space("a" * 5000, 1000, "write less")
 
 
-def test_signals_wait_for_the_work_in_progress_unless_they_are_ignored():
-    before = {number: signal.getsignal(number) for number in files.SIGNALS}
-    assert signal.SIGUSR1 in before
-    try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored after a shell's &
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        with files.held_signals() as received:
-            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT):
-                os.kill(os.getpid(), number)
-            assert received == [signal.SIGHUP, signal.SIGUSR1, signal.SIGINT]
-            with pytest.raises(KeyboardInterrupt):
-                os.kill(os.getpid(), signal.SIGINT)
-        assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 @pytest.mark.parametrize("suffix", ["png", "pdf"])
 def test_results_say_what_made_them(tmp_path, suffix, capsys):
     figure, out = figures.plt.figure(figsize=(1, 1)), tmp_path / "out"

@@ -28,7 +28,7 @@ SHIPPED = checkpoints.SHIPPED
 
 
 @pytest.fixture
-def updates(monkeypatch):
+def updates(monkeypatch, stop_signals):
     """updates: one entry for each update in this process; a signal is sent after updates.stop."""
 
     class Updates(list):

@@ -3,7 +3,6 @@
 import ast
 import errno
 import inspect
-import io
 import os
 import signal
 import sys
@@ -16,30 +15,22 @@ from tqdm import tqdm
 
 from zrnn import configuration
 from zrnn.errors import UserError
-from zrnn.files import SIGNALS
 from zrnn.schema import SECTIONS
 
+# signals that stop a run; SIGUSR1 is what batch systems send before a time limit
+SIGNALS = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+    if hasattr(signal, name)  # not all of them exist on Windows
+]
 # sections that belong to a script although its name does not say so
 SCRIPT_SECTIONS = {
     "train": ("model", "task", "training", "check", "plotting"),
     "drive_model_and_save_outputs": ("drive", "plotting"),
 }
-WAYS_ON = "run the same command again; earlier results are unchanged"
-
-
-class _Output(io.FileIO):
-    """Standard output that drops what a full disk cannot take: results matter more than prints."""
-
-    is_full = False
-
-    def write(self, data):
-        try:
-            return super().write(data)
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            _Output.is_full = True
-            return len(data)
+ADVICE = "run the same command again; earlier results are unchanged"
+ALLOWED = {bool: "true or false", int: "a whole number", str: "one word after it"}
+_received: list | None = None  # signals, while `signals_recorded`
 
 
 class Stopped(KeyboardInterrupt):
@@ -50,6 +41,30 @@ class Stopped(KeyboardInterrupt):
     def __init__(self, number=signal.SIGINT):
         super().__init__()
         self.number = number
+
+
+def _stop(number, frame):
+    if _received is None or number in _received:
+        raise Stopped(number)
+    _received.append(number)
+
+
+def catch_signals() -> None:
+    """From now on signals raise Stopped, except those that nohup or a shell's & ignores."""
+    for number in SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _stop)
+
+
+@contextmanager
+def signals_recorded():
+    """Within the block the first signal of a kind is only added to the list that is yielded."""
+    global _received
+    _received = []
+    try:
+        yield _received
+    finally:
+        _received = None
 
 
 @contextmanager
@@ -83,20 +98,13 @@ def run(main) -> None:
             main(*words, **_typed(flags, parameters))
         if sys.stdout is not None:  # closed by >&-
             sys.stdout.flush()
-        if _Output.is_full:
-            _end("error: standard output is full: not all is printed, but all is saved", 1)
 
-    for number in SIGNALS:
-        if signal.getsignal(number) != signal.SIG_IGN:  # by nohup, or by a shell's &
-            signal.signal(number, _stop)
+    catch_signals()
     if matplotlib := sys.modules.get("matplotlib"):
         matplotlib.rcdefaults()  # figures do not depend on a user's settings
         matplotlib.use("Agg")
-    with suppress(AttributeError, OSError, ValueError):  # closed, or captured by a test
-        sys.stdout.flush()  # what was printed before comes first
-        output = io.BufferedWriter(_Output(sys.stdout.fileno(), "w", closefd=False))
-        options = {"errors": "replace", "line_buffering": sys.stdout.line_buffering}
-        sys.stdout = io.TextIOWrapper(output, sys.stdout.encoding, **options)
+    with suppress(AttributeError):  # closed, or captured by a test
+        sys.stdout.reconfigure(errors="replace")  # a terminal that has no "±" loses no result
     try:
         if stray := {"-", "--"} & set(sys.argv[1:]):  # these mean something else to Fire
             raise UserError(f"command line: {min(stray)} belongs to no flag; see --help")
@@ -104,15 +112,19 @@ def run(main) -> None:
     except (UserError, RecursionError) as error:
         _end(f"error: {error}", 2)
     except Stopped as stopped:
-        _end(f"stopped; {stopped.advice or WAYS_ON}", 128 + stopped.number)
+        _end(f"stopped; {stopped.advice or ADVICE}", 128 + stopped.number)
     except (MemoryError, RuntimeError) as error:  # PyTorch has no MemoryError of its own
         words = ("out of memory", "allocate memory")
         if not isinstance(error, MemoryError) and not any(w in str(error) for w in words):
             raise
         _end("error: out of memory; reduce batch_size, hidden_dim or noise_runs", 2)
-    except BrokenPipeError:  # the reader, for example head, has ended
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + 13)
+        if error.errno == errno.ENOSPC:
+            _end("error: standard output is full", 1)
+        sys.exit(128 + signal.SIGPIPE)  # the reader, for example head, has ended
 
 
 def progress_bar(total: int, desc=None, unit="step", **options) -> tqdm:
@@ -133,10 +145,6 @@ def _set_threads(number):
     threads.fix(int(number))
 
 
-def _stop(number, frame):
-    raise Stopped(number)
-
-
 def _end(line, code):
     """Print the line below any progress bars, and exit."""
     for bar in list(getattr(tqdm, "_instances", ())):
@@ -150,32 +158,29 @@ def _end(line, code):
 
 def _typed(flags, parameters):
     """The flags, those that main() names with its types. Raises UserError."""
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     kinds = {
         name: type(p.default) if p.annotation is p.empty else p.annotation
         for name, p in parameters.items()
         if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
     }
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     typed, wrong = {}, []
-    for name, value in flags.items():
-        if name in kinds:
-            kind = kinds[name] if kinds[name] in (bool, int, bool | str) else str
-            values = {"true": True, "false": False}
-            allowed = {bool: "true or false", int: "a whole number", str: "one word after it"}
-            try:
-                if kind == bool | str:
-                    typed[name] = values.get(value.lower(), value)
-                    continue
-                typed[name] = values[value.lower()] if kind is bool else kind(value)
-                if kind is str and value in ("True", "False"):
-                    raise ValueError
-            except (KeyError, ValueError):
-                wrong.append(f"--{name} is {value!r}; allowed: {allowed[kind]}")
-        elif open_ended and ("." in name or name in ("model_type", "name")):
-            typed[name] = value
+    for name, text in flags.items():
+        kind = kinds.get(name)
+        if name not in kinds:
+            if open_ended and ("." in name or name in ("model_type", "name")):
+                typed[name] = text
+            else:
+                near = configuration.suggestion(name, kinds)
+                wrong.append(f"command line: unknown flag --{name}{near}; see --help")
+        elif kind is bool and text.lower() in ("true", "false"):
+            typed[name] = text.lower() == "true"
+        elif kind is int and text.isdigit():
+            typed[name] = int(text)
+        elif kind not in (bool, int) and (text != "True" or kind == bool | str):
+            typed[name] = text
         else:
-            near = configuration.suggestion(name, list(kinds))
-            wrong.append(f"command line: unknown flag --{name}{near}; see --help")
+            wrong.append(f"--{name} is {text!r}; allowed: {ALLOWED.get(kind, ALLOWED[str])}")
     if wrong:
         raise UserError("\n".join(wrong))
     return typed

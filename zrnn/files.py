@@ -7,7 +7,6 @@ files are replaced.
 import json
 import os
 import shutil
-import signal
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,13 +14,6 @@ from pathlib import Path
 import filelock
 
 from zrnn.errors import UserError
-
-# signals that stop a run; SIGUSR1 is what batch systems send before a time limit
-SIGNALS = [
-    getattr(signal, name)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
-    if hasattr(signal, name)  # not all of them exist on Windows
-]
 
 
 def shown(path) -> str:
@@ -197,25 +189,3 @@ def check_space(folder, n_bytes: float, advice: str) -> None:
         raise UserError(
             f"{folder}: needs {n_bytes / 1e9:.3g} GB, free: {free / 1e9:.3g} GB; {advice}"
         )
-
-
-@contextmanager
-def held_signals():
-    """Within the block a signal is only recorded in the list that is yielded, as its number.
-
-    A second signal of the same kind has its usual effect. A signal that is ignored stays so.
-    """
-    received, before = [], {}
-
-    def note(number, frame):
-        received.append(number)
-        signal.signal(number, before[number])
-
-    for number in SIGNALS:
-        if signal.getsignal(number) != signal.SIG_IGN:  # by nohup, or by a shell's &
-            before[number] = signal.signal(number, note)
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -23,6 +23,7 @@ def starting_point(config_path, flags, name, resume, device):
         config_path = configuration.of_checkpoint(config_path)
     config = configuration.load(config_path, flags, name=name)
     path = state_path(config)
+    resume = {"true": True, "false": False}.get(str(resume).lower(), resume)
     if resume not in (True, False, "auto"):
         raise UserError(f"--resume is {resume!r}; allowed: nothing after it, or auto")
     if not resume or (resume == "auto" and not path.exists()):
