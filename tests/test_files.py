@@ -154,14 +154,6 @@ def test_only_one_process_may_claim_a_path(tmp_path):
     assert other_process() == "free\n" and not names(tmp_path)
 
 
-def test_a_second_run_does_not_write_into_a_folder_in_use(tmp_path):
-    figure = figures.plt.figure(figsize=(1, 1))
-    with files.claimed(tmp_path / "out"), pytest.raises(UserError, match="another run is writing"):
-        figures.save_results(tmp_path / "out", "", {"a": figure}, "png")
-    assert not names(tmp_path)
-    figures.plt.close(figure)
-
-
 def places(tmp_path):
     """Paths at which no file can be written, or something else than a regular file lies."""
     os.mkfifo(tmp_path / "fifo")

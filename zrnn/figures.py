@@ -10,7 +10,7 @@ logging.getLogger("matplotlib").setLevel(logging.ERROR)  # no message about a mi
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 
-from zrnn.files import claimed, replacing  # noqa: E402
+from zrnn.files import replacing  # noqa: E402
 
 E_COLOUR, I_COLOUR = "#B2182B", "#2166AC"  # red and blue that colour-blind readers can tell apart
 
@@ -47,15 +47,14 @@ def save_results(folder, text: str, figures: dict, suffix: str, arrays=None, num
     kept in every figure and as made_by.yaml. Raises UserError.
     """
     folder = Path(folder)
-    with claimed(folder):
-        for name, figure in figures.items():
-            save_figure(figure, folder / f"{name}.{suffix}", text)
-        for name, content in (arrays or {}).items():
-            with replacing(folder / f"{name}.npz") as part, open(part, "wb") as file:
-                np.savez_compressed(file, **content)
-        for name, content in (numbers or {}).items():
-            save_text(folder / f"{name}.json", json.dumps(_plain(content), indent=1) + "\n")
-        save_text(folder / "made_by.yaml", text)
+    for name, figure in figures.items():
+        save_figure(figure, folder / f"{name}.{suffix}", text)
+    for name, content in (arrays or {}).items():
+        with replacing(folder / f"{name}.npz") as part, open(part, "wb") as file:
+            np.savez_compressed(file, **content)
+    for name, content in (numbers or {}).items():
+        save_text(folder / f"{name}.json", json.dumps(_plain(content), indent=1) + "\n")
+    save_text(folder / "made_by.yaml", text)
     print(f"saved in {folder}/")
 
 

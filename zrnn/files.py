@@ -97,18 +97,16 @@ def replacing_folder(folder, made_by: dict):
         names = {file.name for file in place.iterdir()} if place.exists() else set()
         try:
             known = json.loads((place / made_by_file).read_text())["files"]
-            known = {name for name in known if (place / name).is_file()}
+            known = {made_by_file} | {name for name in known if (place / name).is_file()}
         except (OSError, ValueError, KeyError, TypeError):
             known = set()
-        if unknown := names - known - ({made_by_file} if known else set()):
+        if unknown := names - known:
             raise UserError(
                 f"{shown(folder)}: holds {shown(min(unknown))}, which no earlier run made; "
                 "allowed: a new folder, or one of an earlier run, because it is replaced as a whole"
             )
         if Path.cwd().is_relative_to(place):
-            raise UserError(
-                f"{shown(folder)}: cannot be replaced; allowed: a folder below this one"
-            )
+            raise UserError(f"{shown(folder)}: allowed: a folder below the current one")
         for leftover in (part, old):
             shutil.rmtree(leftover, ignore_errors=True)
         try:
@@ -130,22 +128,11 @@ def replacing_folder(folder, made_by: dict):
             shutil.rmtree(part, ignore_errors=True)
 
 
-def _check_lock(place) -> Path:
-    """The lock file of a place. Raises UserError where another user has left it."""
-    lock = place.parent / f".lock-{place.name}"
-    if lock.exists() and not os.access(lock, os.W_OK):
-        raise UserError(
-            f"{shown(lock)}: is another user's; remove it if no run is writing there, or name "
-            "another place"
-        )
-    return lock
-
-
 @contextmanager
 def claimed(path):
     """Reserve `path` for this process while the block runs. UserError if another one has it."""
     place = Path(os.path.realpath(path))
-    lock = filelock.FileLock(_check_lock(place))
+    lock = filelock.FileLock(place.parent / f".lock-{place.name}")
     with user_errors(path):
         place.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -175,10 +162,7 @@ def check_file(path) -> None:
 
 def check_folder(folder) -> None:
     """Raises UserError unless files can be written in a folder, which need not exist."""
-    place = Path(os.path.realpath(folder))
-    _check_lock(place)
-    with user_errors(folder):
-        tempfile.NamedTemporaryFile(dir=_nearest_folder(place / "file")).close()
+    check_file(Path(folder) / "made_by.yaml")
 
 
 def check_space(folder, n_bytes: float, advice: str) -> None:
