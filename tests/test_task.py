@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from zrnn import configuration, task
+from zrnn.training import descent
 
 CONFIG = configuration.load()
 
@@ -33,7 +34,9 @@ def test_trial_sample_by_sample(dt):
 
 def test_random_trials_take_every_period_equally_often():
     training, generator = CONFIG.training, torch.Generator().manual_seed(0)
-    inputs, target, drawn = task.draw_trials(training, 0.001, CONFIG.task, generator)
+    inputs, target, drawn = task.draw_trials(
+        training.periods, training, 0.001, CONFIG.task, generator
+    )
     np.testing.assert_allclose(inputs[:, -1, 1], 0.1 / drawn, rtol=1e-6)
     assert inputs.shape == (14, 2000, 2) and target.shape == (14, 2000, 1)
     np.testing.assert_allclose(
@@ -43,3 +46,14 @@ def test_random_trials_take_every_period_equally_often():
     assert all(on[0] <= 0.1 for on in times) and len({on[0] for on in times}) > 10
     for on, period in zip(times, drawn.tolist(), strict=True):
         assert on[-1] - on[0] < 1.01 <= on[-1] - on[0] + period + 0.01
+
+
+def test_slow_periods_grow_from_a_fast_one():
+    slow = configuration.load(flags={"training.periods": [1.0, 0.5]}).training
+    assert descent.periods_at(0, slow) == [0.25, 0.125]
+    middle = round(descent.GROWN * slow.epochs / 2)
+    assert descent.periods_at(middle, slow) == pytest.approx([0.5, 0.25])
+    assert descent.periods_at(2 * middle, slow) == descent.periods_at(1400, slow) == [1.0, 0.5]
+    assert descent.periods_at(1, CONFIG.training) == CONFIG.training.periods
+    for change in ({"first_period": None}, {"start": "a.pth"}):
+        assert descent.periods_at(1, slow.model_copy(update=change)) == [1.0, 0.5]

@@ -88,6 +88,10 @@ class Training(Section):
     periods: Periods = key(
         [0.5, 0.333, 0.25, 0.2, 0.166, 0.143, 0.125], "[s] trained periods, 2 to 8 Hz"
     )
+    first_period: Annotated[Seconds | None, OrNull] = key(
+        0.125,
+        "[s] shortest period at first, from which all grow; null: no growth",
+    )
     dt: Annotated[Seconds | None, OrNull] = key(
         None, "[s] time step of the descent; null: tau, or less to divide a click"
     )

@@ -76,13 +76,13 @@ def make_trials(periods, onsets, trial_seconds, click_seconds, dt, task) -> tupl
     return torch.stack([clicks, cue], dim=-1).float(), target[..., None]
 
 
-def draw_trials(training, dt: float, task, generator: torch.Generator) -> tuple[Tensor, ...]:
+def draw_trials(periods, training, dt, task, generator: torch.Generator) -> tuple[Tensor, ...]:
     """A batch of random trials: inputs (B, T, 2), target (B, T, 1), periods (B,) [s].
 
-    training, task: sections of the configuration; dt [s]. Every period comes equally often (to
-    within one trial), in random order; onsets are uniform in 0 to task.max_onset.
+    periods: a list [s]; training, task: sections of the configuration; dt [s]. Every period comes
+    equally often (to within one trial), in random order; onsets are uniform in 0 to task.max_onset.
     """
-    periods = torch.tensor(training.periods, dtype=torch.float64)
+    periods = torch.tensor(periods, dtype=torch.float64)
     order = torch.randperm(len(periods), generator=generator)
     rows = order.repeat(-(-training.batch_size // len(periods)))[: training.batch_size]
     onsets = task.max_onset * torch.rand(training.batch_size, generator=generator)

@@ -21,6 +21,7 @@ FULL_NOISE, LAST_NOISE = (
     0.7,
     0.9,
 )  # fractions of the updates after the warm-up, between which the noise is largest
+GROWN = 0.6  # fraction of the updates after which the periods have their values
 LOW_PRECISION_UNITS = 300  # in smaller networks, products in bfloat16 are slower than in float32
 
 
@@ -40,6 +41,21 @@ def schedule(number: int, training) -> tuple[float, float]:
     rise *= min((1 - progress) / (1 - LAST_NOISE), 1.0)
     noise = training.noise_scale + rise * (training.peak_noise_scale - training.noise_scale)
     return (rate if number > warm_up else training.learning_rate / 2), noise
+
+
+def periods_at(number: int, training) -> list[float]:
+    """The periods [s] of update 1 to epochs: at first with training.first_period as the shortest.
+
+    Their common factor grows exponentially to 1, which it reaches after GROWN of the updates. Slow
+    periods alone are not learned from random weights, because they take too many time steps. A
+    network that training.start names has a rhythm already.
+    """
+    first = training.first_period
+    if first is None or training.start is not None:
+        return training.periods
+    ratio = min(first / min(training.periods), 1.0)
+    factor = ratio ** max(1 - number / (GROWN * training.epochs), 0.0)
+    return [factor * period for period in training.periods]
 
 
 def is_finished(losses: list[float], training) -> bool:
