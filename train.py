@@ -57,8 +57,9 @@ def train(run, config, ranks=(0, 1)):
             trials = [values.to(model.w_hh.device) for values in trials]
             with threads.faster("update"):  # the gradient is computed in update_weights
                 loss = descent.update_weights(
-                    model, run.optimizer, trials, run.noise, training, ranks
-                )
+                    model, run.optimizer, trials, run.noise, training, ranks,
+                    run.graph if ranks[1] == 1 else None,
+                )  # fmt: skip
         run.record_loss(loss)
         yield row(number, training.dt, noise_scale, rate, loss)
     if run.part == "descent":

@@ -86,18 +86,33 @@ def low_precision_matmul(training, n_units: int):
         torch.set_float32_matmul_precision(before)
 
 
-def update_weights(model, optimizer, trials, noise, training, ranks=(0, 1)) -> float:
+def update_weights(model, optimizer, trials, noise, training, ranks=(0, 1), graph=None) -> float:
     """One Adam step on the loss of a batch, whose trials several processes may share.
 
     trials: inputs (B, T, 2), target (B, T, 1), periods (B,) [s]; noise: a torch.Generator;
-    training: that section of the configuration; ranks: (rank, number of processes). Returns the
-    loss. If its gradient is not finite, the weights are not changed and infinity is returned.
+    training: that section of the configuration; ranks: (rank, number of processes); graph: a
+    `RecordedStep`, which takes the step on a GPU. Returns the loss, or infinity if its gradient is
+    not finite: the weights are then useless, and `TrainingRun.record_loss` restores earlier ones.
+    """
+    inputs, target, periods = trials
+    weights, trial_scale = trial_weights(periods.cpu(), training.noise_exponent)
+    batch = inputs, target, weights.to(inputs), trial_scale.to(inputs)
+
+    def step(*batch):
+        return adam_step(model, optimizer, *batch, noise, training, ranks)
+
+    loss, norm = step(*batch) if graph is None else graph(step, model, batch, noise)
+    return loss.item() if norm.isfinite() else math.inf
+
+
+def adam_step(
+    model, optimizer, inputs, target, weights, trial_scale, noise, training, ranks
+) -> tuple[Tensor, Tensor]:
+    """The step of `update_weights`: its loss and the norm of the gradient, both still tensors.
+
+    Nothing is read from the device, so that a CUDA graph can record the step.
     """
     rank, n_ranks = ranks
-    inputs, target, periods = trials
-    weights, trial_scale = (
-        values.to(inputs) for values in trial_weights(periods, training.noise_exponent)
-    )
     inputs = model.noisy_inputs(inputs, noise)[rank::n_ranks]
     recurrent_noise = model.noise(noise, training.antithetic, trial_scale, ranks)
     outputs, _ = model(inputs, noise=recurrent_noise)
@@ -109,7 +124,5 @@ def update_weights(model, optimizer, trials, noise, training, ranks=(0, 1)) -> f
     distributed.add_up([loss, *(parameter.grad for parameter in model.parameters())])
     limit = math.inf if training.max_grad_norm is None else training.max_grad_norm
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
-    if not norm.isfinite():
-        return math.inf
     optimizer.step()
-    return loss.item()
+    return loss, norm

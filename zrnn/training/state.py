@@ -8,6 +8,7 @@ import torch
 
 from zrnn import checkpoints
 from zrnn.errors import UserError
+from zrnn.training.cuda_graph import RecordedStep
 
 PARTS = "descent", "refinement", "calibration", "done"
 DIVERGED = 1.0  # a loss above it has diverged; the best constant output has a loss of 0.13
@@ -40,15 +41,32 @@ class TrainingRun:
     seconds: float = 0.0
 
     def __post_init__(self):
-        self.optimizer = torch.optim.Adam(self.model.parameters(), betas=(0.9, self.adam_beta2))
+        device = self.model.w_hh.device
+        on_cuda = device.type == "cuda"  # a CUDA graph reads the learning rate from a tensor
+        self.learning_rate = torch.tensor(1e-3, device=device) if on_cuda else 1e-3
+        self.optimizer = torch.optim.Adam(
+            self.model.parameters(), self.learning_rate, (0.9, self.adam_beta2), capturable=on_cuda
+        )
+        self.graph = RecordedStep(self.model.sigma_rec) if on_cuda else None
         self.snapshots = [self._snapshot()] * 2
 
     def _snapshot(self):
         return copy.deepcopy((self.model.state_dict(), self.optimizer.state_dict()))
 
     def set_learning_rate(self, rate: float) -> None:
+        if torch.is_tensor(self.learning_rate):
+            self.learning_rate.fill_(rate)
+        else:
+            self.learning_rate = rate
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = self.learning_rate
+
+    def _load(self, weights, optimizer) -> None:
+        """Go on from these weights and this state of the optimizer."""
+        self.model.load_state_dict(weights)
+        self.optimizer.load_state_dict(copy.deepcopy(optimizer))
+        if self.graph is not None:
+            self.graph.forget()
 
     def record_loss(self, loss: float) -> None:
         """Add the loss of an update; roll back to the older snapshot if it has diverged.
@@ -67,9 +85,7 @@ class TrainingRun:
                     f"the loss diverges again and again, the last time at update {number}; "
                     "reduce training.learning_rate or training.noise_scale"
                 )
-            weights, optimizer = copy.deepcopy(self.snapshots[0])
-            self.model.load_state_dict(weights)
-            self.optimizer.load_state_dict(optimizer)
+            self._load(*self.snapshots[0])
             self.snapshots = [self.snapshots[0]] * 2
 
     def save(self, path, config: dict, device: str) -> None:
@@ -97,8 +113,7 @@ class TrainingRun:
             for weights, optimizer in ((saved["state_dict"], saved["optimizer"]), older, newer):
                 checkpoints.check_weights(weights, target)
                 self.optimizer.load_state_dict(optimizer)
-            self.model.load_state_dict(saved["state_dict"])
-            self.optimizer.load_state_dict(saved["optimizer"])
+            self._load(saved["state_dict"], saved["optimizer"])
             self.generator.set_state(saved["generators"][0])
             self.noise.set_state(saved["generators"][1])
             self.part, self.losses = saved["part"], saved["losses"]
