@@ -17,7 +17,8 @@ fig5 bifurcation groups cue_range synchronization fig3: .venv/installed
 test: .venv/installed
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n 2 tests
+	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n 2 tests
+	$(PYTHON) -m pytest -q tests/test_cuda.py -k on_the_gpu
 
 torture: .venv/installed
 	EXAMPLES=1000 $(PYTHON) -m pytest -q -s tests/torture.py tests/test_any_input.py

@@ -257,7 +257,7 @@ def test_weights_that_cannot_be_used(tmp_path, change, words):
         ({"state_dict": None}, "neither a checkpoint"),
         ({"w_hh": torch.zeros(2, 2)}, "w_ih is missing"),
         ({"state_dict": {}, "model_type": "LSTM", "arguments": {}}, "does not say what network"),
-        ({"h2h.weight": torch.zeros(2, 2)}, "the original code's vanilla RNN"),
+        ({"h2h.weight": torch.zeros(2, 2)}, "keys: h2h.weight"),
     ],
 )
 def test_files_that_are_not_a_checkpoint(tmp_path, content, words):

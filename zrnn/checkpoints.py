@@ -19,7 +19,6 @@ HOME = Path(__file__).parents[1]
 SHIPPED = HOME / "pretrained" / "ZemlianovaRNN_seed0.pth"
 ORIGINAL = HOME / "pretrained" / "original" / "ZemlianovaRNN_seed0.pth"  # of configs/original.yaml
 MAKE_ONE = "make one with python train.py"
-ORIGINAL_RNN = {"i2h.weight", "h2h.weight", "h2o.weight"}  # of the original code's vanilla RNN
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "matplotlib")
 
 
@@ -96,11 +95,6 @@ def read_checkpoint(path, model_section=None) -> tuple[Path, dict]:
         if "weights_only" in str(error) or "Weights only" in str(error):
             reason = "it holds Python objects; save model.state_dict() instead of the model"
         raise UserError(f"checkpoint {path}: cannot be read ({reason}); {MAKE_ONE}") from None
-    if isinstance(content, dict) and ORIGINAL_RNN & set(content):
-        raise UserError(
-            f"checkpoint {path}: the original code's vanilla RNN, which has no leak, does not run "
-            "here; train one with python train.py --model_type RNN"
-        )
     if isinstance(content, dict) and "w_hh" in content:
         content = {"state_dict": content}
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
