@@ -49,11 +49,11 @@ def train(run, config, ranks=(0, 1)):
     while run.part == "descent" and not descent.is_finished(run.losses, training):
         number = len(run.losses) + 1
         rate, noise_scale = descent.schedule(number, training)
-        periods = descent.periods_at(number, training)
+        factor = descent.time_factor(number, training)
         run.set_learning_rate(rate)
         precision = descent.low_precision_matmul(training, len(model.w_hh))
         with model.temporarily(dt=training.dt, noise_scale=noise_scale), precision:
-            trials = tasks.draw_trials(periods, training, model.dt, task, run.generator)
+            trials = tasks.draw_trials(training, model.dt, task, run.generator, factor)
             trials = [values.to(model.w_hh.device) for values in trials]
             with threads.faster("update"):  # the gradient is computed in update_weights
                 loss = descent.update_weights(

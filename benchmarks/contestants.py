@@ -47,7 +47,7 @@ def batch(settings):
     seconds, generator = settings.steps * settings.dt, torch.Generator().manual_seed(0)
     changes = {"batch_size": settings.batch, "trial_seconds": seconds, "click_seconds": seconds / 2}
     training = CONFIG.training.model_copy(update=changes)
-    return lambda: task.draw_trials(training.periods, training, settings.dt, CONFIG.task, generator)
+    return lambda: task.draw_trials(training, settings.dt, CONFIG.task, generator)
 
 
 def noise(settings):

@@ -30,7 +30,7 @@ def train(run, n_updates, rollback=None):
         rate, noise_scale = descent.schedule(number, training)
         run.set_learning_rate(rate)
         with run.model.temporarily(noise_scale=noise_scale):
-            trials = task.draw_trials(training.periods, training, 0.01, CONFIG.task, run.generator)
+            trials = task.draw_trials(training, 0.01, CONFIG.task, run.generator)
             trials = [values.to(run.model.w_hh.device) for values in trials]
             losses.append(
                 descent.update_weights(

@@ -34,9 +34,7 @@ def test_trial_sample_by_sample(dt):
 
 def test_random_trials_take_every_period_equally_often():
     training, generator = CONFIG.training, torch.Generator().manual_seed(0)
-    inputs, target, drawn = task.draw_trials(
-        training.periods, training, 0.001, CONFIG.task, generator
-    )
+    inputs, target, drawn = task.draw_trials(training, 0.001, CONFIG.task, generator)
     np.testing.assert_allclose(inputs[:, -1, 1], 0.1 / drawn, rtol=1e-6)
     assert inputs.shape == (14, 2000, 2) and target.shape == (14, 2000, 1)
     np.testing.assert_allclose(
@@ -50,10 +48,16 @@ def test_random_trials_take_every_period_equally_often():
 
 def test_slow_periods_grow_from_a_fast_one():
     slow = configuration.load(flags={"training.periods": [1.0, 0.5]}).training
-    assert descent.periods_at(0, slow) == [0.25, 0.125]
-    middle = round(descent.GROWN * slow.epochs / 2)
-    assert descent.periods_at(middle, slow) == pytest.approx([0.5, 0.25])
-    assert descent.periods_at(2 * middle, slow) == descent.periods_at(1400, slow) == [1.0, 0.5]
-    assert descent.periods_at(1, CONFIG.training) == CONFIG.training.periods
-    for change in ({"first_period": None}, {"start": "a.pth"}):
-        assert descent.periods_at(1, slow.model_copy(update=change)) == [1.0, 0.5]
+    factors = [descent.time_factor(number, slow) for number in range(1, slow.epochs + 1)]
+    begin, end = (round(fraction * slow.epochs) for fraction in descent.GROWING)
+    assert factors[: begin - 1] == [0.25] * (begin - 1) and factors[end:] == [1] * (1400 - end)
+    steps = np.diff(np.log(factors))
+    assert (steps >= 0).all() and steps.max() < np.log(1.1) + 1e-9 and np.sum(steps > 0) == 15
+    inputs, target, drawn = task.draw_trials(slow, 0.001, CONFIG.task, torch.Generator(), 0.25)
+    assert inputs.shape == (14, 500, 2) and sorted(set(drawn.tolist())) == [0.125, 0.25]
+    assert inputs[0, -1, 1] == pytest.approx(0.1 / drawn[0]) and not inputs[:, 360:, 0].any()
+    default = CONFIG.training
+    unchanged = [default] + [
+        slow.model_copy(update=change) for change in ({"first_period": None}, {"start": "a.pth"})
+    ]
+    assert all(descent.time_factor(1, training) == 1 for training in unchanged)

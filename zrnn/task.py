@@ -76,17 +76,17 @@ def make_trials(periods, onsets, trial_seconds, click_seconds, dt, task) -> tupl
     return torch.stack([clicks, cue], dim=-1).float(), target[..., None]
 
 
-def draw_trials(periods, training, dt, task, generator: torch.Generator) -> tuple[Tensor, ...]:
+def draw_trials(training, dt, task, generator: torch.Generator, factor=1.0) -> tuple[Tensor, ...]:
     """A batch of random trials: inputs (B, T, 2), target (B, T, 1), periods (B,) [s].
 
-    periods: a list [s]; training, task: sections of the configuration; dt [s]. Every period comes
-    equally often (to within one trial), in random order; onsets are uniform in 0 to task.max_onset.
+    training, task: sections of the configuration; dt [s]; factor: of the periods and of the length
+    of the trials. Every period comes equally often (to within one trial), in random order; onsets
+    are uniform in 0 to task.max_onset.
     """
-    periods = torch.tensor(periods, dtype=torch.float64)
+    periods = factor * torch.tensor(training.periods, dtype=torch.float64)
     order = torch.randperm(len(periods), generator=generator)
     rows = order.repeat(-(-training.batch_size // len(periods)))[: training.batch_size]
     onsets = task.max_onset * torch.rand(training.batch_size, generator=generator)
-    inputs, target = make_trials(
-        periods[rows], onsets, training.trial_seconds, training.click_seconds, dt, task
-    )
+    lengths = factor * training.trial_seconds, factor * training.click_seconds
+    inputs, target = make_trials(periods[rows], onsets, *lengths, dt, task)
     return inputs, target, periods[rows]

@@ -55,7 +55,7 @@ class RecordedStep:
         self.n_steps += 1
         if self.failed or self.n_steps <= WARM_UP:
             return step(*batch)
-        if self.replay is None:
+        if self.replay is None or self.batch[0].shape != batch[0].shape:
             self.batch = [part.clone() for part in batch]
             try:
                 self.replay, self.outputs = record(step, self.batch, generator)

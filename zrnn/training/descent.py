@@ -21,7 +21,8 @@ FULL_NOISE, LAST_NOISE = (
     0.7,
     0.9,
 )  # fractions of the updates after the warm-up, between which the noise is largest
-GROWN = 0.6  # fraction of the updates after which the periods have their values
+GROWING = 0.3, 0.65  # fractions of the updates between which slow periods grow to their values
+GROWTH = 1.1  # factor by which they grow at a time
 LOW_PRECISION_UNITS = 300  # in smaller networks, products in bfloat16 are slower than in float32
 
 
@@ -43,19 +44,19 @@ def schedule(number: int, training) -> tuple[float, float]:
     return (rate if number > warm_up else training.learning_rate / 2), noise
 
 
-def periods_at(number: int, training) -> list[float]:
-    """The periods [s] of update 1 to epochs: at first with training.first_period as the shortest.
+def time_factor(number: int, training) -> float:
+    """Factor of the periods and of the length of the trials in update 1 to epochs, at most 1.
 
-    Their common factor grows exponentially to 1, which it reaches after GROWN of the updates. Slow
-    periods alone are not learned from random weights, because they take too many time steps. A
-    network that training.start names has a rhythm already.
+    Slow periods alone are not learned from random weights, because they take too many time steps.
+    Therefore the shortest period is training.first_period at first. The factor then grows to 1, in
+    steps of GROWTH. A network that training.start names has a rhythm already: its factor is 1.
     """
-    first = training.first_period
-    if first is None or training.start is not None:
-        return training.periods
-    ratio = min(first / min(training.periods), 1.0)
-    factor = ratio ** max(1 - number / (GROWN * training.epochs), 0.0)
-    return [factor * period for period in training.periods]
+    first, (begin, end) = training.first_period, GROWING
+    if first is None or training.start is not None or first >= min(training.periods):
+        return 1.0
+    n_steps = math.ceil(math.log(min(training.periods) / first, GROWTH) - 1e-9)
+    done = min(max((number / training.epochs - begin) / (end - begin), 0.0), 1.0)
+    return max(first / min(training.periods), GROWTH ** -(n_steps - math.floor(done * n_steps)))
 
 
 def is_finished(losses: list[float], training) -> bool:
