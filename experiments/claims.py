@@ -1,41 +1,22 @@
 """The claims of the score card: what each is measured by, and whether a network meets it.
 
-A claim's measure takes what it needs of a `Network` and gives numbers; its answer is "yes", "in
-part" or "no" by a criterion on these numbers.
-Shapes: B tempos, from slow to fast, T time steps, P phases of a cycle, N units.
+A claim is a function of what is recorded of a network (`recordings.Network`). It returns the
+numbers, and a list of what must be met: all for "yes", some for "in part".
+Shapes: B tempos, from slow to fast, T time steps, C cues, G groups of N units.
 """
 
-from functools import cached_property
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from experiments import reduced_fit, score
-from models import load_network
-from zrnn import activity, configuration, evaluate, simulate, task
-from zrnn.dynamics import network_diagram
-from zrnn.dynamics.cycle_continuation import read_cycle
-from zrnn.populations import inhibition_timing
-from zrnn.taps import find_taps
+from experiments.recordings import NOISE_FACTOR, SEED, TIMED
+from zrnn import evaluate
+from zrnn.dynamics.diagram import CycleEnd
+from zrnn.populations.inhibition_timing import ACTIVE_RATE, BEYOND, describe_timing, lags_to
+from zrnn.synchronization import measures
 
-SEED = 0
-# Runs with noise
-RUNS, KEEP_SECONDS = 3, 20.0  # runs of each trained tempo, and length of the silence
-N_BETWEEN = 12  # untrained tempos between the trained ones
-BEYOND = 1.05, 1.1, 1.2  # the cue outside the trained range, by factors
-SHIFT_SECONDS = 30.0  # of a run that measures how noise shifts the period,
-SHIFT_RUNS = 6  # of which the slowest tempo has so many, others fewer, by their number of taps
-NOISE_FACTOR = np.sqrt(2)  # the shift is measured at noise / this and noise x this
-# Runs without noise
-RUN_SECONDS, CLICK_SECONDS = 4.0, 1.0
-TIMED = 0, 3, -1  # tempos at which inhibition is timed: slowest, middle, fastest
-# Bifurcation diagram; with more cycles the answers are the same
-CUES, N_CYCLES = (-1.0, 2.0), 5
-# Fit of the reduced model
-FIT_SECONDS = 0.9  # of a tempo, to which the reduced model is fitted
-MODEL_CUES = np.linspace(-0.5, 2.0, 101)  # at which the fitted model is run,
-MODEL_SECONDS = 6.0  # for so long
-# Criteria
 MAX_ERROR = 0.05  # of a mean ITI, as a fraction; the original code's published plot has 4.5 %
 MIN_COVERAGE, MIN_ORDER = 0.9, 0.8
 MIN_SIMILARITY, MIN_ORDERED = 0.8, 0.9
@@ -44,255 +25,260 @@ MAX_HOPF_DISTANCE = 0.04  # in the cue, of the last cycle that is found from a H
 MAX_LAG, MIN_CORRELATION, MIN_BEYOND = 0.03, 0.95, 0.2  # of the two inhibitory groups
 MAX_PERIOD_ERROR = 0.1  # of the fitted model
 MAX_UNEXPLAINED = 0.003  # of the error of an ITI, as a fraction of the period
+FIT_SECONDS = 0.9  # of a tempo, to which the reduced model is fitted
 
 
-def graded(*met) -> str:
-    """yes if all are met, no if none is, else in part."""
-    return "yes" if all(met) else "in part" if any(met) else "no"
+class Number(NamedTuple):
+    """A number in words, its value or values (one a tempo), and how the table shows it.
 
-
-class Network:
-    """A network and what is recorded of it, each when a claim first asks for it."""
-
-    def __init__(self, path):
-        config = configuration.load()
-        self.model, self.task = load_network(path), config.task
-        self.periods = np.array(sorted(config.training.periods, reverse=True))
-        self.cues = task.context_cue(self.periods, self.task.cue_constant)
-
-    @cached_property
-    def others(self) -> list[float]:
-        """Untrained periods [s]: between the trained ones, and at cues beyond their range."""
-        between = evaluate.untrained_periods(self.periods.tolist(), N_BETWEEN)
-        slow, fast = self.periods[[0, -1]]
-        return [*between, *(slow * f for f in BEYOND), *(fast / f for f in BEYOND)]
-
-    @cached_property
-    def statistics(self) -> list[evaluate.PeriodStatistics]:
-        """Runs with noise: clicks, then silence."""
-        trained, options = self.periods.tolist(), {"runs": RUNS, "keep_seconds": KEEP_SECONDS}
-        return evaluate.period_statistics(
-            self.model, trained, self.task, others=self.others, seed=SEED, **options
-        )
-
-    @cached_property
-    def shifts(self) -> dict[float, np.ndarray]:
-        """Error of the mean ITI, a fraction (B,), by noise: 0, and factors of sigma_rec."""
-        factors = 0.0, 1 / NOISE_FACTOR, 1.0, NOISE_FACTOR
-        n_runs = np.maximum(np.round(SHIFT_RUNS * self.periods / self.periods[0]), 2).astype(int)
-        plan = [(f, b) for f in factors for b, n in enumerate(n_runs) for _ in range(n if f else 1)]
-        noise = self.model.noise(
-            torch.Generator().manual_seed(SEED + 1), trial_scale=torch.tensor([f for f, _ in plan])
-        )
-        periods = self.periods[[b for _, b in plan]]
-        inputs = simulate.driving_inputs(
-            periods, SHIFT_SECONDS, self.model.dt, self.task, CLICK_SECONDS
-        )
-        outputs = simulate.run(self.model, inputs, noise).outputs
-        itis = {key: [] for key in plan}
-        for key, output in zip(plan, outputs, strict=True):
-            taps = find_taps(output, self.model.dt) * self.model.dt
-            itis[key] += np.diff(taps[taps > 2 * CLICK_SECONDS]).tolist()
-        means = {key: np.mean(some) if some else np.nan for key, some in itis.items()}
-        mean_itis = {f: np.array([means[f, b] for b in range(len(n_runs))]) for f in factors}
-        return {f: some / self.periods - 1 for f, some in mean_itis.items()}
-
-    @cached_property
-    def recordings(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Currents (T, N) in silence without noise, and taps (K,) [samples], a pair a tempo.
-
-        From the first tap on. Raises ValueError where a tempo has fewer than three taps.
-        """
-        inputs = simulate.driving_inputs(
-            self.periods, RUN_SECONDS, self.model.dt, self.task, CLICK_SECONDS
-        )
-        run, found = simulate.run(self.model, inputs, keep_states=True), []
-        for output, states in zip(run.outputs, run.states, strict=True):
-            taps = find_taps(output, self.model.dt)
-            taps = np.round(taps[taps > 1.5 * CLICK_SECONDS / self.model.dt]).astype(int)
-            if len(taps) < 3:
-                raise ValueError("no cycle at a trained tempo without noise")
-            found.append((states[taps[0] : taps[-1] + 1].astype(float), taps - taps[0]))
-        return found
-
-    @cached_property
-    def cycles(self) -> np.ndarray:
-        """Rates (B, P, N) from tap to tap, noise-free."""
-        return np.array(
-            [activity.mean_cycle(np.maximum(x, 0), taps) for x, taps in self.recordings]
-        )
-
-    @cached_property
-    def diagram(self):
-        """The `Diagram` of its equilibria and its cycle."""
-        return network_diagram.solve(self.model, CUES, N_CYCLES, float(self.cues[TIMED[1]]))[0]
-
-    @property
-    def is_excit(self) -> np.ndarray:
-        return np.arange(len(self.model.w_hh)) < self.model.n_excit
-
-
-def keeps_tempos(statistics) -> dict:
-    """Claim 1: worst error and CV of the ITIs at trained tempos, taps missed and extra."""
-    clicks = evaluate.of_condition(statistics, evaluate.CLICKS)
-    return {
-        "error": np.max([abs(one.error) for one in clicks]),
-        "cv": np.max([one.cv for one in clicks]),
-        "lost": sum(one.missed + one.extra + one.runs - one.beats for one in clicks),
-    }
-
-
-def cue_sets_tempo(statistics, trained) -> dict:
-    """Claim 2: untrained cues with a beat and in order, between and beyond those of trained (B,)
-
-    in_order: the mean ITI falls from each cue to the next, all cues with a beat together.
+    form: of format(), None: only the .json file has it; worst: max or min, over tempos and
+    networks, None: the table has only the mean.
     """
-    by_period = {one.period: one for one in statistics if one.condition != evaluate.REST}
-    low, high = min(trained), max(trained)
-    others = evaluate.of_condition(statistics, evaluate.UNTRAINED)
-    beats = {p: one.beats == one.runs and not one.missed for p, one in by_period.items()}
-    itis = [by_period[p].mean_iti for p in sorted(by_period) if beats[p]]
-    between = [one for one in others if low < one.period < high]
-    beyond = [beats[one.period] for one in others if not low <= one.period <= high]
-    return {
-        "between": np.mean([beats[one.period] for one in between]),
-        "beyond": np.mean(beyond),
-        "in_order": np.mean(np.diff(itis) > 0) if len(itis) > 1 else 0.0,
-        "error": np.max([abs(one.error) for one in between]),
-    }
+
+    label: str
+    value: object
+    form: str | None = None
+    worst: Callable | None = None
 
 
-def fires_in_sequence(cycles, is_excit) -> dict:
-    """Claim 3: `score.sequence` of E and I units that are active at every tempo."""
-    active, rng = (
-        (cycles.max(axis=1) > inhibition_timing.ACTIVE_RATE).all(axis=0),
-        np.random.default_rng(SEED),
+CLAIMS = {}  # {row of the score card: (claim, criterion, function)}
+
+
+def claim(text: str, criterion: str):
+    """Decorator that makes a function the next of CLAIMS; claim and criterion in words."""
+
+    def add(judge):
+        CLAIMS[len(CLAIMS) + 1] = text, criterion, judge
+        return judge
+
+    return add
+
+
+@claim(
+    "keeps 2 to 8 Hz in silence, with noise",
+    f"no tap missed or extra; worst mean ITI within {MAX_ERROR:.0%}",
+)
+def keeps_tempos(network):
+    clicks = evaluate.of_condition(network.statistics, evaluate.CLICKS)
+    error = evaluate.worst_error(clicks)
+    lost = sum(one.missed + one.extra + one.runs - one.beats for one in clicks)
+    numbers = [
+        Number("worst ITI error", error, ".2%", max),
+        Number("worst CV", np.max([one.cv for one in clicks]), ".2%", max),
+        Number("taps missed or extra", lost, ".3g", max),
+    ]
+    return numbers, [lost == 0, error <= MAX_ERROR]
+
+
+@claim(
+    "the cue sets the frequency, also between and beyond the trained cues",
+    "every cue between the trained ones beats and all ITIs fall as the cue rises; cues 5, 10 and "
+    "20 % beyond beat too",
+)
+def cue_sets_tempo(network):
+    low, high = min(network.periods), max(network.periods)
+    rows = sorted(
+        (one for one in network.statistics if one.condition != evaluate.REST),
+        key=lambda one: one.period,
     )
-    numbers = {}
-    for name, units in (("e", active & is_excit), ("i", active & ~is_excit)):
-        found = score.sequence(cycles[:, :, units], rng)
-        numbers |= {f"{name}_{key}": value for key, value in found.items()}
-    return numbers
+    beats = {one.period: one.beats == one.runs and not one.missed for one in rows}
+    itis = [one.mean_iti for one in rows if beats[one.period]]
+    in_order = np.mean(np.diff(itis) > 0) if len(itis) > 1 else 0.0
+    others = evaluate.of_condition(rows, evaluate.UNTRAINED)
+    between = [one for one in others if low < one.period < high]
+    between_beat = np.mean([beats[one.period] for one in between])
+    beyond_beat = np.mean([beats[one.period] for one in others if one not in between])
+    numbers = [
+        Number("untrained cues between that beat", between_beat, ".0%", min),
+        Number("worst ITI error there", evaluate.worst_error(between), ".2%", max),
+        Number("cues beyond that beat", beyond_beat, ".0%", min),
+        Number("neighbouring ITIs in order", in_order, ".0%", min),
+    ]
+    return numbers, [between_beat == in_order == 1, beyond_beat == 1]
 
 
-def begins_on_circle(diagram) -> dict:
-    """Claim 5: cue of the fold at which the cycle begins; whether the manifold closes a circle."""
-    fold, manifold = diagram.fold, diagram.manifold
-    return {
-        "cue": np.nan if fold is None else fold.p,
-        "fold": fold is not None,
-        "circle": manifold is not None and manifold.closes,
-    }
+@claim(
+    "units fire in sequence across the interval",
+    f"of E and of I: peaks cover {MIN_COVERAGE:.0%} of the cycle, and peak phases are the same at "
+    f"all tempos (at least {MIN_ORDER})",
+)
+def fires_in_sequence(network):
+    active = (network.cycles.max(axis=1) > ACTIVE_RATE).all(axis=0)  # at every tempo
+    rng, numbers, met = np.random.default_rng(SEED), [], []
+    for name, units in (("E", network.is_excit), ("I", ~network.is_excit)):
+        cycles = network.cycles[:, :, active & units]
+        slowest, fastest = cycles[[0, -1]]
+        index = np.mean([score.sequentiality_index(cycle) for cycle in cycles])
+        shuffled = np.mean([score.shuffled_index(cycle, rng) for cycle in cycles])
+        coverage = np.mean([score.peak_coverage(cycle) for cycle in cycles])
+        kept = score.order_kept(slowest, fastest)
+        numbers += [
+            Number(f"{name}: index of sequentiality", index, ".2f", min),
+            Number(f"{name}: the same, shuffled", shuffled, ".2f"),
+            Number(f"{name}: cycle covered by peaks", coverage, ".0%", min),
+            Number(f"{name}: peak phases kept from 2 to 8 Hz", kept, ".2f", min),
+            Number(f"{name}: these, shuffled", score.order_kept(slowest, fastest, rng), ".2f"),
+        ]
+        met += [coverage >= MIN_COVERAGE, kept >= MIN_ORDER]
+    return numbers, met
 
 
-def ends_at_hopf(diagram) -> dict:
-    """Claim 6: cue of the end and of the nearest Hopf point, amplitude there; coarse, fine steps"""
-    numbers = {}
-    for name, end in zip(("coarse", "fine"), [*diagram.ends, None, None], strict=False):
-        numbers |= {
-            f"{name}_end": end.last if end else np.nan,
-            f"{name}_hopf": end.hopf if end else np.nan,
-            f"{name}_amplitude": end.amplitude if end else np.nan,
-            f"{name}_met": end is not None
-            and end.last <= end.hopf <= end.first_without
-            and end.amplitude < MAX_END_AMPLITUDE,
-            f"{name}_near": end is not None and abs(end.last - end.hopf) <= MAX_HOPF_DISTANCE,
-        }
-    return numbers
+@claim(
+    "trajectories: alike, ordered by tempo, converging at the tap",
+    f"shapes correlate by {MIN_SIMILARITY}; in order of tempo at {MIN_ORDERED:.0%} of the phases; "
+    "closer at the tap than half a cycle later",
+)
+def shapes_trajectories(network):
+    """A radius of power 1 and a speed of power 0: amplitude; 0 and -1: temporal scaling."""
+    similarity = score.similarity(network.cycles)
+    ordered = score.ordered_phases(network.cycles)
+    found = measures.trajectories(network.cycles, network.periods, "silence")
+    distance = found["silence_distance"]  # between tempos, from tap to tap
+    tap_by_half = distance[0] / distance[len(distance) // 2]
+    radius, speed = (
+        np.polyfit(np.log(network.periods), np.log(found[f"silence_{key}"]), 1)[0]
+        for key in ("radius", "speed")
+    )
+    numbers = [
+        Number("correlation of shapes", similarity, ".2f", min),
+        Number("phases in order", ordered, ".0%", min),
+        Number("distance at the tap by half a cycle later", tap_by_half, ".2f", max),
+        Number("radius ~ period to the power", radius, ".2f"),
+        Number("speed ~ period to the power", speed, ".2f"),
+    ]
+    return numbers, [similarity >= MIN_SIMILARITY, ordered >= MIN_ORDERED, tap_by_half < 1]
 
 
-def two_groups(recordings, cycles, is_excit) -> dict:
-    """Claim 7: lag behind E and correlation with it of the I units within a quarter of a cycle.
+@claim(
+    "oscillations begin where two equilibria meet on an invariant circle",
+    "a cycle right above a fold; both sides of the saddle's unstable manifold reach one node",
+)
+def begins_on_circle(network):
+    fold, manifold = network.diagram.fold, network.diagram.manifold
+    met = [fold is not None, manifold is not None and manifold.closes]
+    numbers = [
+        Number("cue of the fold", np.nan if fold is None else fold.p, ".3f"),
+        Number("begins at a fold", met[0], ".0%", min),
+        Number("circle closes", met[1], ".0%", min),
+    ]
+    return numbers, met
 
-    Beside them those beyond it, and the split of all into two clusters of lags and its silhouette.
-    Of each number a list over the tempos.
-    """
-    rng, lists = np.random.default_rng(SEED), {}
-    for (currents, taps), cycle in zip(recordings, cycles, strict=True):
+
+@claim(
+    "oscillations end at a Hopf point",
+    "a Hopf point between the last cue with a cycle and the next, amplitude there below "
+    f"{MAX_END_AMPLITUDE:.0%}; in steps of 1 ms and of 0.1 ms. In part: in one of them, or a Hopf "
+    f"point within {MAX_HOPF_DISTANCE} of the end in both",
+)
+def ends_at_hopf(network):
+    none, numbers, met, near = CycleEnd(np.nan, [], *[np.nan] * 4), [], [], []
+    for dt, end in zip(("1 ms", "0.1 ms"), [*network.diagram.ends, none, none], strict=False):
+        numbers += [
+            Number(f"{dt}: last cue with a cycle", end.last, ".3f"),
+            Number(f"{dt}: Hopf point", end.hopf, ".3f"),
+            Number(f"{dt}: amplitude there", end.amplitude, ".0%", max),
+        ]
+        at_hopf = end.last <= end.hopf <= end.first_without
+        met.append(at_hopf and end.amplitude < MAX_END_AMPLITUDE)
+        near.append(abs(end.last - end.hopf) <= MAX_HOPF_DISTANCE)
+    return numbers, [*met, all(near)]
+
+
+@claim(
+    "two groups of I units, one tightly synchronized with E",
+    f"at 2, 5 and 8 Hz: {MIN_BEYOND:.0%} of the active I units more than a quarter of a cycle from "
+    f"E; the others within {MAX_LAG:.0%} of a cycle, with r of at least {MIN_CORRELATION}; "
+    "silhouette of two clusters above a continuum's",
+)
+def splits_inhibition(network):
+    rng, rows, is_excit = np.random.default_rng(SEED), [], network.is_excit
+    for b in TIMED:
+        (currents, taps), cycle = network.recordings[b], network.cycles[b]
         rates = np.maximum(currents[: taps[-1]], 0)
-        described = inhibition_timing.describe_timing(rates, len(taps) - 1, is_excit)
-        inhib = ~is_excit & (rates.max(axis=0) > inhibition_timing.ACTIVE_RATE)
-        lags = inhibition_timing.lags_to(cycle[:, inhib], cycle[:, is_excit].sum(axis=1))
-        row = {
-            "beyond": described["I"]["fraction_of_units_beyond"],
-            "silhouette": score.silhouette(lags),
-            "continuum": score.continuum_silhouette(lags, rng),
-        }
-        groups = ("near", "within"), ("far", "beyond"), ("cluster", "2-means, nearer")
-        for name, group in groups:
-            found = described["I_groups"].get(group, {})
-            row[f"{name}_lag"] = abs(found.get("lag", np.nan))
-            row[f"{name}_correlation"] = found.get("correlation", np.nan)
-        for key, value in row.items():
-            lists.setdefault(key, []).append(value)
-    return lists
+        timing = describe_timing(rates, len(taps) - 1, is_excit)
+        inhib = ~is_excit & (rates.max(axis=0) > ACTIVE_RATE)
+        lags = lags_to(cycle[:, inhib], cycle[:, is_excit].sum(axis=1))
+        row = [timing["I"]["fraction_of_units_beyond"]]
+        row += [score.silhouette(lags), score.continuum_silhouette(lags, rng)]
+        for name in ("within", "beyond", "2-means, nearer"):
+            group = timing["I_groups"].get(name, {})
+            row += [abs(group.get("lag", np.nan)), group.get("correlation", np.nan)]
+        rows.append(row)
+    beyond, silhouette, continuum, lag, near, _, far, cluster_lag, _ = np.transpose(rows)
+    numbers = [
+        Number("I units beyond a quarter of a cycle", beyond, ".0%", min),
+        Number("the others: lag in cycles", lag, ".3f", max),
+        Number("their r with E", near, ".2f", min),
+        Number("r with E of those beyond", far, ".2f", max),
+        Number("nearer one of two clusters: lag", cluster_lag, ".3f", max),
+        Number("silhouette of the clusters", silhouette, ".2f", min),
+        Number("a continuum's, at most", continuum, ".2f"),
+    ]
+    is_tight = np.all(lag <= MAX_LAG) and np.all(near >= MIN_CORRELATION)
+    return numbers, [is_tight, np.all(beyond >= MIN_BEYOND), np.all(silhouette > continuum)]
 
 
-def group_means(recordings, masks, dt) -> tuple[list, list]:
-    """Mean currents and mean rates (T, G) of groups of units, masks (N,), at each tempo."""
-    s, rates = [], []
-    for x, _ in recordings:
-        x = x[: round(FIT_SECONDS / dt)]
-        s.append(np.stack([x[:, mask].mean(axis=1) for mask in masks], axis=1))
-        rates.append(np.stack([np.maximum(x[:, mask], 0).mean(axis=1) for mask in masks], axis=1))
-    return s, rates
+@claim(
+    "the E-I-I reduced model, fitted to group means, oscillates as the network does",
+    "the fitted model oscillates at all trained cues with periods within "
+    f"{MAX_PERIOD_ERROR:.0%}; in part: at some",
+)
+def fits_reduced_model(network):
+    """Groups, by lag at the middle tempo: E and I within a quarter of a cycle of E, I beyond it.
 
-
-def fits_reduced_model(recordings, cycles, is_excit, cues, dt) -> dict:
-    """Claim 8: the fitted E-I-I model's periods beside the network's, and its range of cues.
-
-    Groups, by lag at the middle tempo: E and I within a quarter of a cycle of E, I beyond it.
-    explained_with_e: of the currents' changes, if E beyond it is a fourth group.
+    E beyond it is a fourth group, of which only the changes of the currents are explained.
     """
-    middle = cycles[len(cycles) // 2]
-    lags = inhibition_timing.lags_to(middle, middle[:, is_excit].sum(axis=1))
-    within = np.abs(lags) <= inhibition_timing.BEYOND
-    active = middle.max(axis=0) > inhibition_timing.ACTIVE_RATE
-    tap_e, tap_i = active & is_excit & within, active & ~is_excit & within
-    masks = [tap_e, tap_i, active & ~is_excit & ~within, active & is_excit & ~within]
-    sizes, signs = [int(mask.sum()) for mask in masks], np.array([1, -1, -1, 1])
-    numbers = {"sizes": sizes, "oscillating": 0.0, "period_error": np.nan}
-    if min(sizes[:3]) == 0:
-        return numbers
-    s, rates = group_means(recordings, masks[:3], dt)
-    model, explained = reduced_fit.fit(s, rates, cues, signs[:3], dt)
-    if sizes[3]:
-        four = reduced_fit.fit_currents(*group_means(recordings, masks, dt), cues, signs, dt)
-        explained["explained_with_e"] = four[-1]
-    cycles_of_model = model_cycles(model, np.array([x[0] for x in s]), cues, dt)
-    periods = np.array([cycle.period if cycle else np.nan for cycle in cycles_of_model])
-    at_trained = periods[: len(cues)]
-    of_network = np.array([taps[-1] / (len(taps) - 1) * dt for _, taps in recordings])
-    error = np.abs(at_trained / of_network - 1)
-    known = error[np.isfinite(error)]
-    beating = [cycle.cue for cycle in cycles_of_model[len(cues) :] if cycle]
-    numbers |= explained
-    numbers["oscillating"] = len(known) / len(error)
-    numbers["period_error"] = np.median(known) if len(known) else np.nan
-    numbers["worst_period_error"] = np.max(error)
-    numbers |= {"onset": min(beating, default=np.nan), "end": max(beating, default=np.nan)}
-    return numbers | {"periods": at_trained, "network_periods": of_network, "model": vars(model)}
+    middle, is_excit, dt = network.cycles[TIMED[1]], network.is_excit, network.model.dt
+    active = middle.max(axis=0) > ACTIVE_RATE
+    near = np.abs(lags_to(middle, middle[:, is_excit].sum(axis=1))) <= BEYOND
+    masks = is_excit & near, ~is_excit & near, ~is_excit & ~near, is_excit & ~near
+    masks, signs = [active & mask for mask in masks], np.array([1, -1, -1, 1])
+    sizes = [int(mask.sum()) for mask in masks]
+    if 0 in sizes[:3]:
+        raise ValueError(f"of tap-E, tap-I and inter-tap-I there are {sizes[:3]} units")
+    currents = [x[: round(FIT_SECONDS / dt)] for x, _ in network.recordings]
+    s, rates = reduced_fit.group_means(currents, masks[: 3 + bool(sizes[3])])
+    three = s[..., :3], rates[..., :3], network.cues, signs[:3], dt
+    model, of_rates, of_changes = reduced_fit.fit(*three)
+    four = reduced_fit.fit_currents(s, rates, network.cues, signs, dt) if sizes[3] else [np.nan]
+    cycles = reduced_fit.cycles(model, s[:, 0, :3], network.cues, dt)
+    at_trained, beating = cycles[: len(s)], [one.cue for one in cycles[len(s) :] if one]
+    periods = np.array([one.period if one else np.nan for one in at_trained])
+    of_network = np.array([taps[-1] / (len(taps) - 1) * dt for _, taps in network.recordings])
+    error = np.abs(periods / of_network - 1)
+    known = error[np.isfinite(error)].tolist()
+    numbers = [
+        Number("trained cues at which it oscillates", len(known) / len(error), ".0%", min),
+        Number("median error of its period", np.median(known or np.nan), ".0%", max),
+        Number("its first cue", min(beating, default=np.nan), ".2f"),
+        Number("its last cue", max(beating, default=np.nan), ".2f"),
+        Number("changes of the currents explained", of_changes, ".2f", min),
+        Number("with inter-tap-E as a fourth group", four[-1], ".2f", min),
+        Number("units of the groups", sizes),
+        Number("rates explained", of_rates),
+        Number("periods [s]", periods),
+        Number("periods of the network [s]", of_network),
+        Number("constants of the model", vars(model)),
+    ]
+    return numbers, [len(known) > 0, np.all(error <= MAX_PERIOD_ERROR)]
 
 
-def model_cycles(model, starts, cues, dt) -> list:
-    """Cycles of a reduced model, or None, at cues (C,) and at MODEL_CUES; from starts (C, G)."""
-    all_cues = np.concatenate([cues, MODEL_CUES])
-    nearest = np.abs(np.subtract.outer(all_cues, cues)).argmin(axis=1)
-    outputs = model.run(starts[nearest], all_cues, round(MODEL_SECONDS / dt), dt)[..., 0].T
-    return [read_cycle(cue, x[len(x) // 3 :], dt) for cue, x in zip(all_cues, outputs, strict=True)]
-
-
-def explains_error(shifts: dict) -> dict:
-    """Claim 9: noise-free error, predicted shift by noise, their sum beside the measured error."""
-    free, measured = shifts[0.0], shifts[1.0]
-    less, more = (shifts[f] - free for f in (1 / NOISE_FACTOR, NOISE_FACTOR))
+@claim(
+    "the error of the ITI is that of the noise-free period plus the shift by noise",
+    f"what is left is at most {MAX_UNEXPLAINED:.1%} of the period at every tempo; in part: in the "
+    "mean",
+)
+def explains_error(network):
+    free, measured = network.shifts[0.0], network.shifts[1.0]
+    less, more = (network.shifts[f] - free for f in (1 / NOISE_FACTOR, NOISE_FACTOR))
     shift = score.extrapolated_shift(less, more, NOISE_FACTOR)
     rest = np.abs(free + shift - measured)
-    return {
-        "noise_free": free,
-        "shift": shift,
-        "sum": free + shift,
-        "measured": measured,
-        "unexplained": rest.mean(),
-        "worst_unexplained": rest.max(),
-    }
+    numbers = [
+        Number("noise-free error", free, "+.2%"),
+        Number("shift by noise", shift, "+.2%"),
+        Number("sum", free + shift, "+.2%"),
+        Number("measured", measured, "+.2%"),
+        Number("left, mean over tempos", rest.mean(), ".2%", max),
+        Number("left, worst tempo", rest.max(), ".2%", max),
+    ]
+    return numbers, [rest.max() <= MAX_UNEXPLAINED, rest.mean() <= MAX_UNEXPLAINED]

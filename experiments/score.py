@@ -5,21 +5,16 @@ lags are in cycles. Shapes: B tempos, from slow to fast, P phases, N units.
 """
 
 import numpy as np
+from scipy.stats import entropy
 from sklearn.metrics import silhouette_score
 
 from zrnn.populations.inhibition_timing import two_means
-from zrnn.synchronization import measures
 
 N_BINS = 20  # time bins of a cycle, for the peaks and the index of sequentiality
 EVEN_FRACTION = 0.2  # of the mean number of peaks in a bin: a bin with more is covered
 SHUFFLES = 20  # random draws for the value of shuffled units
 NULL_DRAWS = 40  # random draws of a continuum of phases
 QUANTILE = 0.95  # of these draws, which two clusters must exceed
-
-
-def peak_phases(cycle: np.ndarray) -> np.ndarray:
-    """Phase (N,) at which each unit of a cycle (P, N) has its largest rate."""
-    return cycle.argmax(axis=0) / len(cycle)
 
 
 def sequentiality_index(cycle: np.ndarray) -> float:
@@ -34,18 +29,10 @@ def sequentiality_index(cycle: np.ndarray) -> float:
     """
     bins = np.array([part.mean(axis=0) for part in np.array_split(cycle, N_BINS)])  # (M, N)
     bins = bins / bins.max(axis=0)
-    counts = np.bincount(bins.argmax(axis=0), minlength=N_BINS)
-    totals = bins.sum(axis=1, keepdims=True)
-    silent = totals[:, 0] == 0  # without any activity, a bin has no sparsity
-    fractions = bins[~silent] / totals[~silent]
-    sparsity = 1 - _entropy(fractions).mean() / np.log(bins.shape[1])
-    return float(np.sqrt(_entropy(counts / counts.sum()) / np.log(N_BINS) * sparsity))
-
-
-def _entropy(fractions):
-    """-sum p log p over the last axis; 0 log 0 is 0."""
-    logs = np.log(fractions, out=np.zeros_like(fractions), where=fractions > 0)
-    return np.maximum(-(fractions * logs).sum(axis=-1), 0)
+    peaks = np.bincount(bins.argmax(axis=0), minlength=N_BINS)
+    bins = bins[bins.any(axis=1)]  # without any activity, a bin has no sparsity
+    sparsity = 1 - entropy(bins, axis=1).mean() / np.log(bins.shape[1])
+    return float(np.sqrt(entropy(peaks) / np.log(N_BINS) * sparsity))
 
 
 def shuffled_index(cycle: np.ndarray, rng: np.random.Generator) -> float:
@@ -71,31 +58,15 @@ def order_kept(first: np.ndarray, second: np.ndarray, rng=None) -> float:
     Length of the mean of exp(2 pi i difference) over the units. rng: shuffles the units of the
     second cycle; mean over draws.
     """
-    ahead, behind = (2 * np.pi * peak_phases(cycle) for cycle in (first, second))
+    ahead, behind = (2 * np.pi * (cycle.argmax(axis=0) / len(cycle)) for cycle in (first, second))
     draws = [behind] if rng is None else [rng.permutation(behind) for _ in range(SHUFFLES)]
     return float(np.mean([abs(np.exp(1j * (ahead - other)).mean()) for other in draws]))
-
-
-def sequence(cycles: np.ndarray, rng: np.random.Generator) -> dict:
-    """All measures of a sequence, of the units in cycles (B, P, N) that are active at every tempo.
-
-    Those of one tempo are means over the tempos; order_kept is between slowest and fastest.
-    """
-    ends = cycles[0], cycles[-1]
-    return {
-        "index": np.mean([sequentiality_index(cycle) for cycle in cycles]),
-        "shuffled_index": np.mean([shuffled_index(cycle, rng) for cycle in cycles]),
-        "coverage": np.mean([peak_coverage(cycle) for cycle in cycles]),
-        "order_kept": order_kept(*ends),
-        "order_shuffled": order_kept(*ends, rng),
-    }
 
 
 def similarity(cycles: np.ndarray) -> float:
     """Correlation of the shapes of cycles (B, P, N), centred, mean over pairs of tempos."""
     centred = (cycles - cycles.mean(axis=1, keepdims=True)).reshape(len(cycles), -1)
-    pairs = np.corrcoef(centred)[np.triu_indices(len(cycles), 1)]
-    return float(pairs.mean())
+    return float(np.corrcoef(centred)[np.triu_indices(len(cycles), 1)].mean())
 
 
 def ordered_phases(cycles: np.ndarray) -> float:
@@ -104,29 +75,8 @@ def ordered_phases(cycles: np.ndarray) -> float:
     In order: along the first principal component of the B states at that phase.
     """
     centred = (cycles - cycles.mean(axis=0)).transpose(1, 0, 2)  # (P, B, N)
-    left, values, _ = np.linalg.svd(centred, full_matrices=False)
-    steps = np.diff(left[..., 0] * values[..., :1], axis=1)
+    steps = np.diff(np.linalg.svd(centred, full_matrices=False).U[..., 0], axis=1)
     return float(((steps > 0).all(axis=1) | (steps < 0).all(axis=1)).mean())
-
-
-def trajectory_shape(cycles: np.ndarray, periods) -> dict:
-    """Similarity, order, convergence at the tap, and growth of cycles (B, P, N) with the period.
-
-    tap_by_half: distance between tempos at the tap, divided by that half a cycle later;
-    radius_exponent: slope of log radius against log period. 1: the radius grows at constant speed
-    (amplitude); 0: the same trajectory at another speed (temporal scaling).
-    """
-    found = measures.trajectories(cycles, periods, "silence")
-    distance = found["silence_distance"]
-    log_period = np.log(periods)
-    return {
-        "similarity": similarity(cycles),
-        "ordered_phases": ordered_phases(cycles),
-        "tap_by_half": distance[0] / distance[len(distance) // 2],
-        "tap_by_mean": distance[0] / distance.mean(),
-        "radius_exponent": np.polyfit(log_period, np.log(found["silence_radius"]), 1)[0],
-        "speed_exponent": np.polyfit(log_period, np.log(found["silence_speed"]), 1)[0],
-    }
 
 
 def silhouette(lags: np.ndarray) -> float:
@@ -159,5 +109,5 @@ def extrapolated_shift(less, more, factor: float):
     A + B, its value at s = 1.
     """
     square = factor**2
-    quartic = (np.asarray(more) / square - np.asarray(less) * square) / (square - 1 / square)
-    return np.asarray(less) * square + quartic * (1 - 1 / square)
+    powers = [[1 / square, 1 / square**2], [square, square**2]]
+    return np.linalg.solve(powers, [less, more]).sum(axis=0)

@@ -9,9 +9,8 @@ python -m experiments.tabulate_populations populations/*/groups.json
 import json
 from pathlib import Path
 
-import fire
-
 from experiments.tables import markdown
+from zrnn import cli
 
 
 def lesion_cell(rows):
@@ -41,29 +40,28 @@ def tables_of(numbers):
     tables["same at all tempos"] = {name: f"{value['fraction']:.0%}" for name, value in agreement}
     silhouettes = numbers["silhouette_of_two_clusters"].items()
     tables["silhouette of two clusters"] = {name: f"{value:.2f}" for name, value in silhouettes}
-    beyond = tables["I beyond a quarter cycle from E: units, rate"] = {}
-    for at_cue in numbers.get("timing", ()):
-        if "I" in at_cue:
-            _, units, rate = at_cue["I"].values()
-            beyond[f"cue {at_cue['cue']:g}"] = f"{units:.0%}, {rate:.0%}"
+    tables["I beyond a quarter cycle from E: units, rate"] = {
+        f"cue {at_cue['cue']:g}": "{fraction_of_units_beyond:.0%}, {fraction_of_rate_beyond:.0%}"
+        "".format(**at_cue["I"])
+        for at_cue in numbers.get("timing", ())
+        if "I" in at_cue
+    }
     for row in numbers["lesions"]:
         lesions.setdefault(f"{row['group']}, {row['kind']}, {row['method']}", []).append(row)
     cells = {name: lesion_cell(rows) for name, rows in lesions.items()}
     return tables | {"lesion: runs that beat, error of their ITI": cells}
 
 
-def main(*paths):
+def main(*paths: str):
     networks = {}
     for path in paths:
         numbers = json.loads(Path(path).read_text(encoding="utf-8"))
         networks[Path(numbers["checkpoint"]).stem.rpartition("_")[2]] = tables_of(numbers)
-    for title, rows in next(iter(networks.values())).items():
-        table = [
-            {title: row} | {n: t.get(title, {}).get(row, "none") for n, t in networks.items()}
-            for row in rows
-        ]
+    for title, rows in next(iter(networks.values()), {}).items():
+        cells = {name: tables.get(title, {}) for name, tables in networks.items()}
+        table = [{title: row} | {n: c.get(row, "none") for n, c in cells.items()} for row in rows]
         print(f"\n{markdown(table)}")
 
 
 if __name__ == "__main__":
-    fire.Fire(main)
+    cli.run(main)

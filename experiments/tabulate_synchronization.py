@@ -4,15 +4,16 @@ python plot_synchronization.py --checkpoint NETWORK --synchronization.folder run
 python -m experiments.tabulate_synchronization runs/*/synchronization.json
 
 Mean ± SD over the networks, at the slowest, the middle and the fastest trained tempo; what is
-measured at the middle one alone is in its column. (n): only n networks have the number.
+measured at the middle one alone is in its column. (2 of 5): only two networks have the number.
 """
 
 import json
-import sys
+from pathlib import Path
 
 import numpy as np
 
-from experiments.tables import markdown
+from experiments.tables import markdown, mean_sd
+from zrnn import cli
 
 PER_TEMPO = "asynchrony_mean_ms asynchrony_of_maxima_mean_ms asynchrony_sd_ms asynchrony_lag1 alpha"
 PER_TEMPO += " largest_advance largest_delay adjoint_error"
@@ -20,9 +21,9 @@ SHAPES = "continuation_radius continuation_speed continuation_active_units"
 
 
 def read_network(path) -> dict:
-    """{measure: three numbers} of one network, NaN where there is none."""
-    with open(path, encoding="utf-8") as file:
-        a = {k: np.array(v) for figure in json.load(file).values() for k, v in figure.items()}
+    """{measure: {column: number}} of one network, NaN where there is none."""
+    figures = json.loads(Path(path).read_text(encoding="utf-8")).values()
+    a = {k: np.array(v) for figure in figures for k, v in figure.items()}
     a = {k: v.astype(float) if v.dtype == object else v for k, v in a.items()}  # None to NaN
     rows = {k: a[k] for k in PER_TEMPO.split()}
     for phase in ("synchronization", "continuation"):
@@ -52,20 +53,19 @@ def read_network(path) -> dict:
     for name in ("cue_clicks_to_2_percent", "cue_final_error"):
         conditions = zip(a["cue_condition"], a["cue_or_clicks_change"], a[name], strict=True)
         middle |= {f"{name}, {kind} {change:+.0%}": value for kind, change, value in conditions}
-    rows = {name: [row[0], row[len(row) // 2], row[-1]] for name, row in rows.items()}
-    return rows | {name: [np.nan, value, np.nan] for name, value in middle.items()}
+    return {
+        name: {"slow": row[0], "middle": row[len(row) // 2], "fast": row[-1]}
+        for name, row in rows.items()
+    } | {name: {"middle": value} for name, value in middle.items()}
+
+
+def main(*paths: str):
+    networks, rows = [read_network(path) for path in paths], []
+    for name, columns in networks[0].items() if networks else ():
+        found = {c: [one.get(name, {}).get(c, np.nan) for one in networks] for c in columns}
+        rows.append({"measure": name} | {c: mean_sd(values) for c, values in found.items()})
+    print(markdown(rows))
 
 
 if __name__ == "__main__":
-    networks = [read_network(path) for path in sys.argv[1:]]
-    rows = []
-    for name in networks[0] if networks else ():
-        cells = []
-        for column in np.transpose([network.get(name, [np.nan] * 3) for network in networks]):
-            values = column[np.isfinite(column)]
-            spread = f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else ""
-            few = f" ({len(values)})" if 0 < len(values) < len(networks) else ""
-            cells.append(f"{values.mean():.2f}{spread}{few}" if len(values) else "")
-        slow, middle, fast = cells
-        rows.append({"measure": name, "slow": slow, "middle": middle, "fast": fast})
-    print(markdown(rows))
+    cli.run(main)

@@ -27,6 +27,12 @@ def rng():
     return np.random.default_rng(0)
 
 
+def judged(claim, **recorded):
+    """{label: value} and what must be met, of a network of which this is recorded."""
+    numbers, met = claim(SimpleNamespace(**recorded))
+    return {number.label: number.value for number in numbers}, met
+
+
 def test_a_unit_in_each_bin_is_a_perfect_sequence():
     cycle = np.repeat(np.eye(score.N_BINS), 5, axis=0)  # (100, 20)
     assert score.sequentiality_index(cycle) == pytest.approx(1)
@@ -59,8 +65,10 @@ def test_peak_phases_are_kept_if_units_keep_their_order():
     first = bumps(np.linspace(0, 1, 60, endpoint=False))
     assert score.order_kept(first, first) == pytest.approx(1)
     assert score.order_kept(first, first, rng()) < 0.2
-    found = score.sequence(np.array([first, first]), rng())
-    assert found["coverage"] == 1 and found["order_kept"] == pytest.approx(1)
+    is_excit = np.arange(60) % 2 == 0
+    found, met = judged(claims.fires_in_sequence, cycles=np.array([first] * 2), is_excit=is_excit)
+    assert all(met) and found["E: cycle covered by peaks"] == 1
+    assert found["I: peak phases kept from 2 to 8 Hz"] == pytest.approx(1)
 
 
 def rings(exponent):
@@ -71,18 +79,19 @@ def rings(exponent):
 
 @pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
 def test_rings_have_the_exponents_they_were_made_with(exponent):
-    cycles = rings(exponent)
-    found = score.trajectory_shape(cycles + PERIODS[:, None, None], PERIODS)
-    assert found["radius_exponent"] == pytest.approx(exponent)
-    assert found["speed_exponent"] == pytest.approx(exponent - 1)
-    assert found["similarity"] == pytest.approx(1)
-    assert found["ordered_phases"] == 1
+    cycles = rings(exponent) + PERIODS[:, None, None]
+    found, _ = judged(claims.shapes_trajectories, cycles=cycles, periods=PERIODS)
+    assert found["radius ~ period to the power"] == pytest.approx(exponent)
+    assert found["speed ~ period to the power"] == pytest.approx(exponent - 1)
+    assert found["correlation of shapes"] == pytest.approx(1)
+    assert found["phases in order"] == 1
 
 
 def test_rings_through_one_point_converge_there():
     cycles = rings(1.0)
     cycles = cycles - cycles[:, :1]
-    assert score.trajectory_shape(cycles, PERIODS)["tap_by_half"] == pytest.approx(0)
+    found, met = judged(claims.shapes_trajectories, cycles=cycles, periods=PERIODS)
+    assert found["distance at the tap by half a cycle later"] == pytest.approx(0) and met[-1]
 
 
 def test_two_clusters_of_phases_exceed_a_continuum_and_a_ring_does_not(monkeypatch):
@@ -110,20 +119,22 @@ def test_the_shift_by_noise_is_exact_to_the_fourth_power():
     shifts = {0.0: np.array([-0.01]), 1.0: np.array([-0.01 + shift(1.0)])}
     for factor in (1 / claims.NOISE_FACTOR, claims.NOISE_FACTOR):
         shifts[factor] = shifts[0.0] + shift(factor)
-    assert claims.explains_error(shifts)["worst_unexplained"] == pytest.approx(0, abs=1e-12)
+    found, met = judged(claims.explains_error, shifts=shifts)
+    assert found["left, worst tempo"] == pytest.approx(0, abs=1e-12) and all(met)
 
 
 def test_onset_and_end_of_the_reduced_model_are_those_known():
     diagram, _ = reduced_model.solve([])
-    onset, end = claims.begins_on_circle(diagram), claims.ends_at_hopf(diagram)
-    assert onset["cue"] == pytest.approx(0.189940, abs=1e-6) and onset["circle"]
-    assert end["coarse_hopf"] == pytest.approx(1.581202, abs=1e-6) and end["coarse_met"]
-    assert not end["fine_met"]  # the model is in continuous time: there are no finer steps
+    onset, met = judged(claims.begins_on_circle, diagram=diagram)
+    assert onset["cue of the fold"] == pytest.approx(0.189940, abs=1e-6) and all(met)
+    end, met = judged(claims.ends_at_hopf, diagram=diagram)
+    assert end["1 ms: Hopf point"] == pytest.approx(1.581202, abs=1e-6)
+    assert met == [True, False, False]  # in continuous time there are no finer steps
 
 
 def test_an_end_away_from_a_hopf_point_is_told():
     end = SimpleNamespace(last=0.9, hopf=0.8, first_without=0.91, amplitude=0.3)
-    assert not claims.ends_at_hopf(SimpleNamespace(ends=[end, end]))["coarse_met"]
+    assert not any(judged(claims.ends_at_hopf, diagram=SimpleNamespace(ends=[end, end]))[1])
 
 
 def statistic(condition, period, iti, missed=0):
@@ -135,14 +146,16 @@ def statistic(condition, period, iti, missed=0):
 def test_tempos_that_are_lost_or_out_of_order_are_told():
     trained = [statistic(evaluate.CLICKS, p, 1.02 * p) for p in PERIODS]
     others = [statistic(evaluate.UNTRAINED, p, p) for p in (0.6, 0.4, 0.2, 0.11)]
-    found = claims.keeps_tempos(trained)
-    assert found["lost"] == 0 and found["error"] == pytest.approx(0.02)
-    found = claims.cue_sets_tempo(trained + others, PERIODS)
-    assert found["between"] == found["beyond"] == found["in_order"] == 1
+    found, met = judged(claims.keeps_tempos, statistics=trained)
+    assert found["worst ITI error"] == pytest.approx(0.02) and all(met)
+    lost = statistic(evaluate.CLICKS, 0.5, 0.6, missed=2)
+    assert judged(claims.keeps_tempos, statistics=[*trained, lost])[1] == [False, False]
+    _, met = judged(claims.cue_sets_tempo, statistics=trained + others, periods=PERIODS)
+    assert met == [True, True]
     others[1] = statistic(evaluate.UNTRAINED, 0.4, 0.6)
     others[3] = statistic(evaluate.UNTRAINED, 0.11, 0.11, missed=2)
-    found = claims.cue_sets_tempo(trained + others, PERIODS)
-    assert found["beyond"] == 0.5 and found["in_order"] < 1
+    found, _ = judged(claims.cue_sets_tempo, statistics=trained + others, periods=PERIODS)
+    assert found["cues beyond that beat"] == 0.5 and found["neighbouring ITIs in order"] < 1
 
 
 W = np.array([[2.5, -1.5, -0.4], [1.5, 0.0, -0.2], [0.7, -0.5, 0.0]])  # [post, pre]
@@ -173,10 +186,7 @@ def test_weights_between_three_populations_are_found():
     start = torch.randn(8, 25, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     run = simulate.run(model, simulate.constant_cues(cues, 100), state=start, keep_states=True)
     states = np.concatenate([start.numpy()[:, None], run.states], axis=1)
-    s, rates = (
-        [np.stack([x[:, g].mean(axis=1) for g in groups], axis=1) for x in some]
-        for some in (states, np.maximum(states, 0))
-    )
+    s, rates = reduced_fit.group_means(states, groups)
     found = reduced_fit.fit_currents(s, rates, cues, np.array([1, -1, -1]), model.dt)
     for value, expected in zip(found, (W, W_IN, B, 0.01, 1.0), strict=True):
         np.testing.assert_allclose(value, np.broadcast_to(expected, value.shape), atol=1e-4)
@@ -187,15 +197,14 @@ def test_the_papers_reduced_model_is_found_again():
     paper = reduced_fit.Reduced(r.W, r.TAU, r.A, r.C, r.W_IN, r.I_B, r.B)
     cues, dt = np.array([0.3, 0.5, 0.8, 1.2]), 0.001
     states = paper.run(np.tile(r.START, (4, 1)), cues, 2500, dt)[1500:].swapaxes(0, 1)
-    rates = [paper.rates(x) for x in states]
-    model, explained = reduced_fit.fit(list(states), rates, cues, np.array([1, -1, -1]), dt)
-    assert min(explained["explained_rates"]) > 0.9999
-    assert min(explained["explained_changes"]) > 0.999
+    signs, rates = np.array([1, -1, -1]), paper.rates(states)
+    model, of_rates, of_changes = reduced_fit.fit(states, rates, cues, signs, dt)
+    assert min(of_rates) > 0.9999 and min(of_changes) > 0.999
     np.testing.assert_allclose(model.tau, r.TAU, rtol=0.05)
     again = model.run(states[:, 0], cues, 1000, dt).swapaxes(0, 1)
     assert np.abs(again - states).max() < 0.1 * np.ptp(states[..., 0])
-    found = claims.model_cycles(model, states[:, 0], cues, dt)[:4]
-    known = claims.model_cycles(paper, states[:, 0], cues, dt)[:4]
+    found = reduced_fit.cycles(model, states[:, 0], cues, dt)[:4]
+    known = reduced_fit.cycles(paper, states[:, 0], cues, dt)[:4]
     for cycle, expected in zip(found, known, strict=True):
         assert cycle.period == pytest.approx(expected.period, rel=0.02)
 
@@ -209,12 +218,11 @@ def test_packing_keeps_a_model():
 
 
 def test_the_table_says_mean_worst_and_answer():
-    numbers = {"error": 0.01, "cv": 0.02, "lost": 0}
-    bad = {"error": 0.2, "cv": np.nan, "lost": 3}
-    answer = reproduction.ROWS[1].answer
-    networks = {
-        name: {1: one | {"answer": answer(one)}} for name, one in (("a", numbers), ("b", bad))
-    }
+    networks = {}
+    for name, answer, *values in (("a", "yes", 0.01, 0.02), ("b", "no", 0.2, np.nan)):
+        labels = ("worst ITI error", "worst CV")
+        shown = [claims.Number(*one, ".2%", max) for one in zip(labels, values, strict=True)]
+        networks[name] = {1: (answer, shown)}
     text = reproduction.table({"default recipe": networks})
     assert "worst ITI error: 10.50% (20.00%)" in text
     assert "worst CV: 2.00% (2.00%) [1 of 2 networks]" in text
