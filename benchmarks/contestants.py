@@ -94,6 +94,7 @@ def jax_scan(settings):
     """The same update by JAX: jit of lax.scan, gradient, clipping and Adam, on a given batch."""
     import jax
     import jax.numpy as jnp
+    from jax.example_libraries import optimizers
 
     n, n_trials, steps = settings.hidden, settings.batch, settings.steps
     rng, alpha = np.random.default_rng(0), settings.dt / CONFIG.model.tau
@@ -104,6 +105,7 @@ def jax_scan(settings):
     weights = {k: rng.normal(0, 0.05 / n**0.5, s).astype(np.float32) for k, s in sizes.items()}
     inputs = rng.random((steps, n_trials, 2), dtype=np.float32)
     target = rng.random((steps, n_trials, 1), dtype=np.float32)
+    start, adam, weights_of = optimizers.adam(RATE)
 
     def loss(p, key):
         w_hh = jnp.abs(p["w_hh"]) * signs
@@ -120,22 +122,16 @@ def jax_scan(settings):
         return jnp.mean((outputs - target) ** 2)
 
     @jax.jit
-    def step(p, m, v, count, key):
+    def step(count, state, key):
         key, noise_key = jax.random.split(key)
-        g = jax.grad(loss)(p, noise_key)
-        norm = jnp.sqrt(sum(jnp.sum(x**2) for x in g.values()))
-        g = {k: x * jnp.minimum(1, CONFIG.training.max_grad_norm / norm) for k, x in g.items()}
-        m = {k: 0.9 * m[k] + 0.1 * g[k] for k in g}
-        v = {k: 0.99 * v[k] + 0.01 * g[k] ** 2 for k in g}
-        rate = RATE * jnp.sqrt(1 - 0.99**count) / (1 - 0.9**count)
-        p = {k: p[k] - rate * m[k] / (jnp.sqrt(v[k]) + 1e-8) for k in g}
-        return p, m, v, count + 1, key
+        gradients = jax.grad(loss)(weights_of(state), noise_key)
+        gradients = optimizers.clip_grads(gradients, CONFIG.training.max_grad_norm)
+        return count + 1, adam(count, gradients, state), key
 
-    zeros = {k: jnp.zeros(s) for k, s in sizes.items()}
-    state = [weights, zeros, zeros, 1.0, jax.random.PRNGKey(0)]
+    now = [0, start(weights), jax.random.PRNGKey(0)]
 
     def work():
-        state[:] = jax.block_until_ready(step(*state))
+        now[:] = jax.block_until_ready(step(*now))
 
     return work
 
