@@ -204,17 +204,17 @@ def splits_inhibition(network):
             group = timing["I_groups"].get(name, {})
             row += [abs(group.get("lag", np.nan)), group.get("correlation", np.nan)]
         rows.append(row)
-    beyond, silhouette, continuum, lag, near, _, far, cluster_lag, _ = np.transpose(rows)
+    beyond, silhouette, continuum, near_lag, near_r, _, far_r, cluster_lag, _ = np.transpose(rows)
     numbers = [
         Number("I units beyond a quarter of a cycle", beyond, ".0%", min),
-        Number("the others: lag in cycles", lag, ".3f", max),
-        Number("their r with E", near, ".2f", min),
-        Number("r with E of those beyond", far, ".2f", max),
+        Number("the others: lag in cycles", near_lag, ".3f", max),
+        Number("their r with E", near_r, ".2f", min),
+        Number("r with E of those beyond", far_r, ".2f", max),
         Number("nearer one of two clusters: lag", cluster_lag, ".3f", max),
         Number("silhouette of the clusters", silhouette, ".2f", min),
         Number("a continuum's, at most", continuum, ".2f"),
     ]
-    is_tight = np.all(lag <= MAX_LAG) and np.all(near >= MIN_CORRELATION)
+    is_tight = np.all(near_lag <= MAX_LAG) and np.all(near_r >= MIN_CORRELATION)
     return numbers, [is_tight, np.all(beyond >= MIN_BEYOND), np.all(silhouette > continuum)]
 
 

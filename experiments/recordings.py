@@ -57,7 +57,7 @@ class Network:
         plan = [(f, period) for f in factors for period, n in runs for _ in range(n if f else 1)]
         scales, periods = np.transpose(plan)
         generator = torch.Generator().manual_seed(SEED + 1)
-        noise = self.model.noise(generator, trial_scale=torch.tensor(scales.tolist()))
+        noise = self.model.noise(generator, trial_scale=torch.tensor(scales))
         times = SHIFT_SECONDS, self.model.dt, self.task, CLICK_SECONDS
         outputs = simulate.run(self.model, simulate.driving_inputs(periods, *times), noise).outputs
         for key, output in zip(plan, outputs, strict=True):

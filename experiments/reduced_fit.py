@@ -68,12 +68,11 @@ class Reduced:
 
 def group_means(currents, masks) -> tuple[np.ndarray, np.ndarray]:
     """Mean currents and mean rates (C, T, G) of groups, masks (N,), of units' currents (T, N)."""
-    n_steps = min(map(len, currents))
-    means = [
-        [[units[:n_steps, mask].mean(axis=1) for mask in masks] for units in (x, np.maximum(x, 0))]
-        for x in currents
-    ]
-    return tuple(np.transpose(means, (1, 0, 3, 2)))
+    n_steps, rates = min(map(len, currents)), [np.maximum(x, 0) for x in currents]
+    return tuple(
+        np.stack([[x[:n_steps, mask].mean(axis=1) for x in some] for mask in masks], axis=-1)
+        for some in (currents, rates)
+    )
 
 
 def fit_softplus(s, rate) -> tuple[float, float, float, float]:
