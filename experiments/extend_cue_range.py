@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 import models
-from experiments.recipe_picture import draw_errors, noisy_itis
+from experiments.recipe_picture import STYLES, draw_errors, noisy_errors
 from zrnn import checkpoints, cli, configuration, figures
 from zrnn.errors import UserError
 from zrnn.training.refinement import LostCycle, calibrate, refine
@@ -71,18 +71,19 @@ def accurate_range(cues, errors, within: float) -> tuple[float, float]:
     return cues[first], cues[last]
 
 
-def draw(cues, itis, trained_cues, cue_constant):
-    """ITIs [s] {label: (runs, C)} against the cue, and their errors."""
+def draw(cues, errors, trained_cues, cue_constant):
+    """ITIs [s] against the cue, and their errors {label: (runs, C)}."""
     shape = dict(sharex=True, height_ratios=[2, 1], layout="constrained")
     figure, axes = figures.plt.subplots(2, 1, figsize=(9, 7), **shape)
     ideal = cue_constant / cues
     axes[0].axvspan(min(trained_cues), max(trained_cues), color="0.93", label="trained range")
     axes[0].plot(cues, ideal, color="black", lw=1, label=f"ideal: {cue_constant} s / cue")
-    axes[0].plot(cues, itis["before"].mean(0), "^-", color="#E69F00", ms=4, lw=0.7, label="before")
-    axes[0].plot(cues, itis["after"].mean(0), "o-", color="#0072B2", ms=4, lw=0.7, label="after")
+    for (label, values), (colour, marker) in zip(errors.items(), STYLES[-2:], strict=True):
+        style = dict(color=colour, marker=marker, ms=4, lw=0.7, label=label)
+        axes[0].plot(cues, ideal * (1 + values.mean(0)), **style)
     axes[0].set(xscale="log", yscale="log", ylabel="ITI [s]")
     axes[0].legend()
-    draw_errors(axes[1], cues, {key: x / ideal - 1 for key, x in itis.items()}, trained_cues)
+    draw_errors(axes[1], cues, errors, trained_cues)
     axes[1].set(ylim=(-10, 10), xticks=(ticks := [0.05, 0.1, 0.2, 0.4, 0.8]), xticklabels=ticks)
     axes[1].minorticks_off()
     return figure
@@ -94,23 +95,22 @@ def main(*path: str, folder="extended_range"):
     config, model, made_by = models.open_network(None, *path, "auto", {})
     task, periods = config.task, config.training.periods
     cues = np.geomspace(TARGET_CUES[0] / MAX_FACTOR, TARGET_CUES[1] * MAX_FACTOR, N_CUES)
-    itis = {"before": noisy_itis(model, cues, task, RUNS, SECONDS)}
+    errors = {"before": noisy_errors(model, cues, task, RUNS, SECONDS)}
     limits = [task.cue_constant / cue for cue in reversed(TARGET_CUES)]
     ends = extend(model, [min(periods), max(periods)], limits, task)
     noise = torch.Generator(model.w_hh.device).manual_seed(config.training.seed)
     extended = np.geomspace(*ends, N_CORRECTED).tolist()
     kept = is_kept(model, calibrate(model, extended, task, noise))
     print(f"calibration under noise: {'done' if kept else 'undone'}")
-    itis["after"] = noisy_itis(model, cues, task, RUNS, SECONDS)
+    errors["after"] = noisy_errors(model, cues, task, RUNS, SECONDS)
     within = task.cue_constant / np.sqrt(min(periods) * max(periods))
-    for label, values in itis.items():
-        errors = values.mean(0) * cues / task.cue_constant - 1
-        low, high = accurate_range(cues, errors, within)
+    for label, values in errors.items():
+        low, high = accurate_range(cues, values.mean(0), within)
         print(f"{label}: errors below {TOLERANCE:.0%} from cue {low:.3f} to {high:.3f}")
-    figure = draw(cues, itis, task.cue_constant / np.array(periods), task.cue_constant)
-    arrays = {"cues": cues} | {label: values.mean(0) for label, values in itis.items()}
+    figure = draw(cues, errors, task.cue_constant / np.array(periods), task.cue_constant)
+    itis = {k: (1 + x.mean(0)) * task.cue_constant / cues for k, x in errors.items()}
     name, text = "extended_range", configuration.to_text(config, made_by)
-    figures.save_results(folder, text, {name: figure}, "png", {name: arrays})
+    figures.save_results(folder, text, {name: figure}, "png", {name: {"cues": cues} | itis})
     plain = configuration.plain(config)
     checkpoints.save_checkpoint(Path(folder) / "extended.pth", model, config=plain)
 

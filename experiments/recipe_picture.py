@@ -25,10 +25,11 @@ RUNS, SECONDS = 4, 50.0  # runs of each cue; [s] evaluated of each run
 STYLES = ("#999999", "v"), ("#D55E00", "s"), ("#E69F00", "^"), ("#0072B2", "o")  # of four curves
 
 
-def noisy_itis(model, cues, task, runs: int, seconds: float) -> np.ndarray:
-    """Mean ITIs [s] with noise at the cues (C,), for each run (runs, C); NaN where no beat is."""
+def noisy_errors(model, cues, task, runs: int, seconds: float) -> np.ndarray:
+    """Errors of the mean ITI with noise at the cues (C,), fractions (runs, C); NaN: no beat."""
     beats = evaluate.beats_at_cues(model, np.tile(cues, runs), task, seconds)
-    return np.array([b.mean_iti if b.ok else np.nan for b in beats]).reshape(runs, -1)
+    itis = np.array([beat.mean_iti if beat.ok else np.nan for beat in beats])
+    return itis.reshape(runs, -1) * cues / task.cue_constant - 1
 
 
 def draw_errors(panel, cues, errors, trained_cues):
@@ -36,10 +37,8 @@ def draw_errors(panel, cues, errors, trained_cues):
     panel.axvspan(min(trained_cues), max(trained_cues), color="0.93", zorder=0)
     panel.axhline(0, color="black", lw=1)
     panel.set(xlabel="context cue", ylabel="error of the ITI [%]")
-    for (label, values), (colour, marker) in zip(
-        errors.items(), STYLES[-len(errors) :], strict=True
-    ):
-        mean, sd = 100 * values.mean(0), 100 * values.std(0, ddof=1)
+    for label, (colour, marker) in zip(errors, STYLES[-len(errors) :], strict=True):
+        mean, sd = 100 * errors[label].mean(0), 100 * errors[label].std(0, ddof=1)
         style = dict(color=colour, marker=marker, ms=4.5, lw=1, capsize=2, label=label)
         panel.errorbar(cues, mean, sd, **style)
         lost = cues[np.isnan(mean)]
@@ -51,8 +50,8 @@ def draw(cues, errors, trained_cues, max_error):
     figure, axes = figures.plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     draw_errors(axes[0], cues, errors, trained_cues)
     draw_errors(axes[1], cues, dict(list(errors.items())[-2:]), trained_cues)
-    axes[1].axhline(-100 * max_error, color="0.3", lw=1, ls="--")
-    axes[1].axhline(100 * max_error, color="0.3", lw=1, ls="--")
+    for bound in (-100 * max_error, 100 * max_error):
+        axes[1].axhline(bound, color="0.3", lw=1, ls="--")
     axes[0].set_title("each part; x: no beat")
     axes[1].set_title(f"enlarged; dashed: ± {max_error:.1%}")
     axes[0].legend(fontsize=9)
@@ -71,8 +70,7 @@ def main(*folder: str, config_path=None, **flags):
     for label in (coarse, fine, "refinement", "calibration"):
         model = models.load_network(folder / f"{label.partition(',')[0]}.pth")
         with model.temporarily(dt=config.training.dt if label == coarse else None):
-            itis = noisy_itis(model, cues, config.task, RUNS, SECONDS)
-        errors[label] = itis * cues / config.task.cue_constant - 1
+            errors[label] = noisy_errors(model, cues, config.task, RUNS, SECONDS)
         means = np.abs(errors[label].mean(0))
         lost = np.isnan(means).sum()
         print(f"{label:>22}: largest error {np.nanmax(means):.2%}, no beat at {lost} cues")
