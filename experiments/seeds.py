@@ -29,9 +29,8 @@ def seeds_of(text: str) -> range:
     match = re.fullmatch(r"([0-9]{1,10})(?:\.\.([0-9]{1,10}))?", text)
     seeds = range(int(match[1]), int(match[2] or match[1]) + 1) if match else range(0)
     if not 0 < len(seeds) <= MAX_SEEDS:
-        raise UserError(
-            f"--seeds is {text[:40]!r}; allowed: one as 3, or up to {MAX_SEEDS} as 0..9"
-        )
+        allowed = f"one as 3, or up to {MAX_SEEDS} as 0..9"
+        raise UserError(f"--seeds is {text[:40]!r}; allowed: {allowed}")
     return seeds
 
 
@@ -84,10 +83,8 @@ def train_all(words, networks: dict[str, dict], jobs: int) -> tuple[Path, list[s
 def main(*folder: str, seeds="0..9", jobs=2, config_path=None, **flags):
     config = configuration.load(config_path, flags)  # reports mistakes before any training
     flags["config_path"] = config_path
-    networks = {
-        f"{config.model.type}_seed{seed}": flags | {"training.seed": seed}
-        for seed in seeds_of(seeds)
-    }
+    name = f"{config.model.type}_seed"
+    networks = {f"{name}{seed}": flags | {"training.seed": seed} for seed in seeds_of(seeds)}
     folder, complete = train_all(folder, networks, jobs)
     if complete and config.check.enable:
         print(tables.report({n: tables.read_evaluation(folder / f"{n}.pth") for n in complete}))

@@ -15,10 +15,10 @@ from zrnn.checkpoints import read_checkpoint
 from zrnn.errors import UserError
 from zrnn.evaluate import CLICKS, REST, Evaluation, of_condition, weber_slope
 
-# Periods, and mean ITIs of the original code, both in s; read from its published figure
+# {period: mean ITI} of the original code, both in s; read from its published figure
 # PCA_and_model_activity_stats.png, in which a pixel is 2 ms
-PERIODS = 0.5, 0.333, 0.25, 0.2, 0.166, 0.143, 0.125
-ORIGINAL_ITIS = 0.496, 0.341, 0.256, 0.209, 0.172, 0.146, 0.130
+ORIGINAL = {0.5: 0.496, 0.333: 0.341, 0.25: 0.256, 0.2: 0.209, 0.166: 0.172, 0.143: 0.146}
+ORIGINAL[0.125] = 0.130
 
 
 def read_evaluation(path) -> Evaluation:
@@ -27,9 +27,8 @@ def read_evaluation(path) -> Evaluation:
     try:
         return Evaluation.from_dict(content["evaluation"])
     except (KeyError, TypeError):
-        raise UserError(
-            f"checkpoint {path}: no evaluation of this version; train it with check.enable true"
-        ) from None
+        advice = "no evaluation of this version; train it with check.enable true"
+        raise UserError(f"checkpoint {path}: {advice}") from None
 
 
 def markdown(rows: list[dict[str, str]]) -> str:
@@ -56,15 +55,16 @@ def largest(fractions, sign="+") -> str:
 
 def tempo_table(evaluations: dict[str, Evaluation]) -> str:
     """A row for each trained period, over all networks {name: evaluation}."""
-    rows, original = [], dict(zip(PERIODS, ORIGINAL_ITIS, strict=True))
+    rows = []
     every = [one for evaluation in evaluations.values() for one in evaluation.statistics]
     for period in sorted({one.period for one in of_condition(every, CLICKS)}, reverse=True):
         clicks, rest = (
             [one for one in every if (one.condition, one.period) == (condition, period)]
             for condition in (CLICKS, REST)
         )
-        known = f"{100 * (original[period] / period - 1):+.1f} %" if period in original else ""
-        row = {"period": f"{period:.3f} s", "original code": known}
+        row = {"period": f"{period:.3f} s", "original code": ""}
+        if period in ORIGINAL:
+            row["original code"] = f"{100 * (ORIGINAL[period] / period - 1):+.1f} %"
         row["ITI error: mean ± SD"] = mean_sd([100 * one.error for one in clicks], " %", sign="+")
         row["largest error"] = largest([one.error for one in clicks])
         row["from rest: largest error"] = largest([one.error for one in rest])
