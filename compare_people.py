@@ -25,8 +25,6 @@ NOISE_SCALES = (1.0, 2.0, 3.0, 4.0)  # factors of sigma_rec
 DELAY_SDS = np.linspace(0, 20, 41)  # [ms] of motor delays
 LONGEST = 1.25  # networks are driven up to this many times their longest trained period
 NETWORKS = "networks"
-COLOURS = {NETWORKS: "black", people.PAZDERA: "#D55E00", people.BAATH: "#0072B2"}
-OTHER_COLOUR, LATER, EARLIER = "#009E73", "#B35806", "#542788"  # one's own data; shifts
 CELL = "{1:.3g} [{0:.3g}, {2:.3g}] ({3})"  # of `short_series.quartiles`
 
 
@@ -34,7 +32,7 @@ def read_people(words) -> dict:
     """{period [s]: {data set: [Trial]}} of files, and of all .csv files in folders. UserError."""
     trials = {}
     files = [sorted(p.rglob("*.csv")) if p.is_dir() else [p] for p in map(Path, words)]
-    for file in chain.from_iterable(files):
+    for file in chain(*files):
         try:
             text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -50,8 +48,8 @@ def read_people(words) -> dict:
 
 
 def drive_networks(paths, trials, runs: int, config_path, device, flags) -> tuple:
-    """{period: {noise scale: [measures of each network]}}, the configuration, what made it."""
-    scaled, made_by = {}, {}
+    """{period: {noise scale: `quartiles` of the networks}}, the configuration, what made it."""
+    found, made_by = {}, {}
     for path in paths:
         config, model, about = open_network(config_path, path, device, flags)
         made_by[about["checkpoint"]] = about["sha256"]
@@ -63,7 +61,8 @@ def drive_networks(paths, trials, runs: int, config_path, device, flags) -> tupl
             for scale, one in people.drive(model, period, scales, *settings).items():
                 if period == people.SHIFT_PERIOD and scale == 1:
                     one |= people.shift_clicks(model, *settings)
-                scaled.setdefault(period, {}).setdefault(scale, []).append(one)
+                found.setdefault(period, {}).setdefault(scale, []).append(one)
+    scaled = {p: {k: short_series.quartiles(some) for k, some in found[p].items()} for p in found}
     return scaled, config, made_by
 
 
@@ -85,8 +84,7 @@ def fit_noise(scaled, summary) -> dict:
     Where people and all networks have continuations; the first data set of people counts.
     """
     fits, names, delays = {}, (people.MEAN, people.CV, people.LAG_1), 100 * DELAY_SDS  # [% ms]
-    for period, scales in scaled.items():
-        found = {scale: short_series.quartiles(some) for scale, some in scales.items()}
+    for period, found in scaled.items():
         groups = [g for k, g in summary[period].items() if k != NETWORKS and {*names} <= {*g}]
         if groups and all({*names} <= {*one} for one in found.values()):
             medians = {k: [one[name][1] for name in names] for k, one in found.items()}
@@ -104,12 +102,13 @@ def draw_quartiles(panel, rows: dict, fmt: str, **style):
 
 def draw_periods(panel, summary, names):
     """Quartiles against the period, for each group; the second of the measures is white."""
-    for group in dict.fromkeys(chain(*summary.values())):
+    for n, group in enumerate(dict.fromkeys(chain(*summary.values()))):
+        colour = "black" if group == NETWORKS else f"C{n}"
         for k, name in enumerate(names):
             ms = 1e3 * 1.05**k * (0.97 if group == NETWORKS else 1)
             rows = {ms * p: g[group][name] for p, g in summary.items() if name in g.get(group, {})}
             style = {"mfc": "white"} if k or not rows else {"label": group}
-            draw_quartiles(panel, rows, "o", color=COLOURS.get(group, OTHER_COLOUR), ms=5, **style)
+            draw_quartiles(panel, rows, "o", color=colour, ms=5, **style)
     panel.set(xscale="log", xlabel="period [ms]", ylabel=names[0])
     ticks = [1e3 * p for p, g in summary.items() if any(names[0] in one for one in g.values())]
     panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks], rotation=60)
@@ -133,7 +132,7 @@ def draw_fit(lags, plane, period, colour, fit, networks):
 
 def draw_shifts(panel, networks, published=people.PUBLISHED[people.SHIFT_PERIOD]):
     """Asynchronies of networks and, as quoted, of people after a shift of the clicks."""
-    for start, colour in (("shift -50 ms", EARLIER), ("shift +50 ms", LATER)):
+    for start, colour in (("shift -50 ms", "#542788"), ("shift +50 ms", "#B35806")):
         rows = [row for name, row in networks.items() if name.startswith(start)]
         rows, style = dict(enumerate(rows, start=1)), {"ms": 4, "color": colour}
         draw_quartiles(panel, rows, "s--", label=f"{start}, {NETWORKS}", **style)
@@ -182,7 +181,7 @@ def main(
             for name, some in trials.get(period, {}).items():
                 groups[name] = short_series.quartiles(people.measure_subjects(some))
             if period in scaled:
-                groups[NETWORKS] = short_series.quartiles(scaled[period][1.0])
+                groups[NETWORKS] = scaled[period][1.0]
         fits = fit_noise(scaled, summary)
         figure = draw(summary, fits)
     for period, quoted in people.PUBLISHED.items():

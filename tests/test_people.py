@@ -105,12 +105,6 @@ def test_a_tapper_who_never_varies_has_no_alpha_and_no_lags():
     assert summary["mean ITI [ms]"][1] == pytest.approx(400)
 
 
-def test_when_taps_are_steady():
-    errors = np.array([0.3, 0.03, np.nan, 0.041, 0.03, -0.03, 0.0])
-    assert short_series.clicks_until_steady(errors, PERIOD) == 5
-    assert short_series.clicks_until_steady(errors[:6], PERIOD) == np.inf
-
-
 def test_regular_continuations():
     itis = np.full(12, PERIOD)
     assert short_series.is_regular(itis, PERIOD) and not short_series.is_regular(itis[:9], PERIOD)
@@ -267,22 +261,16 @@ def test_a_network_is_driven_like_people(make_oscillator):
 
 
 def test_noise_and_delays_of_a_single_subject_who_is_like_them():
-    medians = {scale: [0.4, 0.015 * scale, 0.2] for scale in compare_people.NOISE_SCALES}
-    grids = short_series.add_motor_delays(medians, 1e-3 * compare_people.DELAY_SDS)
-    subject = dict(zip((people.MEAN, people.CV, people.LAG_1), ([390] * 3, *[
-        [factor * grid[20, 16]] * 3 for factor, grid in zip((100, 1), grids[1:], strict=True)
-    ]), strict=True))  # fmt: skip
+    medians = {scale: [400, 1.5 * scale, 0.2] for scale in compare_people.NOISE_SCALES}
+    _, cv, lag = short_series.add_motor_delays(medians, 100 * compare_people.DELAY_SDS)
     names = (people.MEAN, people.CV, people.LAG_1)
-    scaled = {
-        0.4: {
-            scale: [dict(zip(names, (400, 100 * cv, lag), strict=True))]
-            for scale, (_, cv, lag) in medians.items()
-        }
-    }
-    fits = compare_people.fit_noise(
-        scaled, {0.4: {"own": {k: [*v, 1] for k, v in subject.items()}}}
-    )
-    assert fits[0.4][2] == (20, 16)
+
+    def quartiles(values):
+        return {name: [value] * 3 + [1] for name, value in zip(names, values, strict=True)}
+
+    scaled = {0.4: {scale: quartiles(values) for scale, values in medians.items()}}
+    summary = {0.4: {"own": quartiles([390, cv[20, 16], lag[20, 16]])}}
+    assert compare_people.fit_noise(scaled, summary)[0.4][2] == (20, 16)
 
 
 @pytest.mark.parametrize("silent", [False, True])

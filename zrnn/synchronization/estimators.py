@@ -1,11 +1,12 @@
 """Estimators of tapping: pure functions of the times of taps and clicks, all in [s].
 
-`runs` are series (K,) at one tempo, lists or arrays: taps, inter-tap intervals (ITIs), or
+`runs` are R series (K,) at one tempo, lists or arrays: taps, inter-tap intervals (ITIs), or
 asynchronies (tap minus click). NaN stands for a tap at an unknown time or a click without a tap;
-every estimator leaves it out, and `count_missing` counts it.
+every estimator leaves it out.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 
 import numpy as np
 
@@ -17,13 +18,15 @@ LOCKING_PATTERNS = ((1, 1), (1, 2), (2, 1))  # (taps, clicks) of one repetition
 MAX_SLIP = 0.05  # [cycles] by which a locked phase may vary in the second half of a run
 
 
-def as_arrays(runs) -> list[np.ndarray]:
-    return [np.asarray(run, dtype=float) for run in runs]
+def padded(runs) -> np.ndarray:
+    """Series of different lengths as one array (R, K), with NaN after the end of each."""
+    columns = list(zip_longest(*runs, fillvalue=np.nan))
+    return np.array(columns, dtype=float).reshape(-1, len(runs)).T
 
 
-def count_missing(runs) -> int:
-    """How many values of the runs are NaN."""
-    return int(sum(np.isnan(run).sum() for run in as_arrays(runs)))
+def at_lag(values, lag: int) -> tuple[np.ndarray, np.ndarray]:
+    """The values (R, K) that have one `lag` columns earlier, and these, both (R, K - lag)."""
+    return values[:, lag:], values[:, : max(values.shape[1] - lag, 0)]
 
 
 def output_maxima(output, taps) -> np.ndarray:
@@ -53,9 +56,8 @@ def jackknife(estimator: Callable, runs: Sequence) -> dict:
 
 def mean_and_sd(runs) -> np.ndarray:
     """Mean and SD over all values of the runs -> (2,)."""
-    values = np.concatenate(as_arrays(runs))
-    values = values[np.isfinite(values)]
-    return np.array([values.mean(), values.std(ddof=1)]) if len(values) > 1 else np.full(2, np.nan)
+    values = padded(runs)
+    return np.array([np.nanmean(values), np.nanstd(values, ddof=1)])
 
 
 def autocovariance(runs, max_lag: int) -> np.ndarray:
@@ -63,14 +65,9 @@ def autocovariance(runs, max_lag: int) -> np.ndarray:
 
     The mean of each single run would bias the covariances of short runs towards negative values.
     """
-    mean = mean_and_sd(runs)[0]
-    deviations = [run - mean for run in as_arrays(runs)]
-    covariances = np.full(max_lag + 1, np.nan)
-    for lag in range(max_lag + 1):
-        products = np.concatenate([d[lag:] * d[: max(len(d) - lag, 0)] for d in deviations])
-        if np.isfinite(products).any():
-            covariances[lag] = np.nanmean(products)
-    return covariances
+    deviations = padded(runs) - mean_and_sd(runs)[0]
+    products = [np.multiply(*at_lag(deviations, lag)) for lag in range(max_lag + 1)]
+    return np.array([np.nanmean(one) for one in products])
 
 
 def autocorrelation(runs, max_lag: int) -> np.ndarray:
@@ -82,10 +79,9 @@ def autocorrelation(runs, max_lag: int) -> np.ndarray:
 def regular_intervals(taps) -> np.ndarray:
     """ITIs (K - 1,) of taps (K,), NaN at and next to a missed, double or unknown tap."""
     itis = np.diff(np.asarray(taps, dtype=float))
-    known = itis[np.isfinite(itis)]
-    median = np.median(known) if len(known) else np.nan
-    irregular = np.pad(~((itis >= DOUBLE * median) & (itis <= MISSED * median)), 1)
-    return np.where(irregular[:-2] | irregular[1:-1] | irregular[2:], np.nan, itis)
+    relative = itis / np.nanmedian(itis)
+    regular = np.pad((relative >= DOUBLE) & (relative <= MISSED), 1, constant_values=True)
+    return np.where(regular[:-2] & regular[1:-1] & regular[2:], itis, np.nan)
 
 
 def regular_asynchronies(taps, clicks, period: float) -> np.ndarray:
@@ -125,13 +121,10 @@ def drift(runs, period: float, n_beats: int) -> tuple[np.ndarray, np.ndarray]:
 
     Returns its mean [s] and variance [s^2], (n_beats,), over all starting taps and runs.
     """
-    runs, (means, variances) = as_arrays(runs), np.full((2, n_beats), np.nan)
-    for k in range(1, n_beats + 1):
-        elapsed = np.concatenate([run[k:] - run[: max(len(run) - k, 0)] for run in runs])
-        elapsed = elapsed[np.isfinite(elapsed)]
-        if len(elapsed) > 1:
-            means[k - 1], variances[k - 1] = elapsed.mean() - k * period, elapsed.var(ddof=1)
-    return means, variances
+    beats = np.arange(1, n_beats + 1)
+    elapsed = [np.subtract(*at_lag(padded(runs), k)) for k in beats]
+    means = np.array([np.nanmean(one) for one in elapsed]) - beats * period
+    return means, np.array([np.nanvar(one, ddof=1) for one in elapsed])
 
 
 def diffusion(variances) -> float:
@@ -158,13 +151,10 @@ def phases_at(times, taps) -> np.ndarray:
 
     The phase grows linearly between taps, and for one ITI before the first and after the last.
     """
-    known = np.flatnonzero(np.isfinite(taps))
-    if len(known) < 2:
+    if len(taps) < 2:
         return np.full(len(times), np.nan)
-    first, last = known[0], known[-1]
-    taps = np.interp(np.arange(first, last + 1), known, np.asarray(taps)[known])
-    ends = [2 * taps[0] - taps[1], 2 * taps[-1] - taps[-2]]
-    return np.interp(times, [ends[0], *taps, ends[1]], np.arange(first - 1.0, last + 2))
+    extended = [2 * taps[0] - taps[1], *taps, 2 * taps[-1] - taps[-2]]
+    return np.interp(times, extended, np.arange(-1, len(taps) + 1))
 
 
 def wrapped(phases) -> np.ndarray:
@@ -203,7 +193,7 @@ def iterate_phase_map(response, ratios, n_clicks: int) -> np.ndarray:
 
     Each click adds the response (P,) to the phase; the first click comes at a tap.
     """
-    phases = np.zeros((n_clicks, len(ratios)))
-    for phase, following in zip(phases[:-1], phases[1:], strict=True):
-        following[:] = phase + interpolate_response(response, phase) + ratios
-    return phases
+    phases = [np.zeros(len(ratios))]
+    for _ in range(n_clicks - 1):
+        phases.append(phases[-1] + interpolate_response(response, phases[-1]) + ratios)
+    return np.array(phases)

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from zrnn.errors import UserError
-from zrnn.synchronization import estimators, short_series
+from zrnn.synchronization import short_series
+from zrnn.synchronization.estimators import autocorrelation, first_within
 from zrnn.synchronization.protocols import FIRST_CLICK, run_phase_shifts, tap_along
 from zrnn.synchronization.short_series import coefficient_of_variation, covariances
 from zrnn.taps import asynchronies
@@ -30,6 +31,7 @@ CV = "CV without drift, RMS over trials [%]"
 N_CLICKS, N_TAPS = 8, 16  # of a trial: clicks, then taps in silence (Pazdera & Trainor 2025)
 N_METRONOME = 31  # [clicks] of a trial with clicks throughout (Bååth & Madison 2012)
 LAGS = [f"lag {k} of ITIs" for k in range(1, 6)]  # measures
+STEADY = 0.1  # [periods] around the mean asynchrony: taps are steady
 SETTLING_CLICKS = 4  # asynchronies with the first clicks are left out
 SHIFT_PERIOD, SHIFTS = 0.5, np.array([-0.1, 0.1])  # [s]; [periods], negative: clicks come earlier
 PUBLISHED = {  # {period [s]: {measure: text}}; docs/people.md says where they were read
@@ -80,9 +82,9 @@ def _groups(rows, *keys) -> dict:
     return groups
 
 
-def _seconds(texts) -> np.ndarray:
-    """Texts in [ms], except empty ones, as times [s] in ascending order, each once."""
-    times = np.array([float(text) for text in texts if text.strip()]) / 1000
+def _seconds(rows, column: str) -> np.ndarray:
+    """Cells in [ms], except empty ones, as times [s] in ascending order, each once."""
+    times = np.array([float(row[column]) for row in rows if row[column].strip()]) / 1000
     if not np.isfinite(times).all():
         raise ValueError("a time is not finite")
     return np.unique(times)
@@ -91,11 +93,12 @@ def _seconds(texts) -> np.ndarray:
 def _read_own(rows):
     trials = []
     for (subject, _, period), some in _groups(rows, "subject", "trial", "period_ms").items():
-        phases = {phase: [r for r in some if r["phase"].strip() == phase] for phase in "SC"}
-        if sum(map(len, phases.values())) < len(some) or not 0 < float(period) < np.inf:
+        phases = _groups(some, "phase")
+        if set(phases) - {("S",), ("C",)} or not 0 < float(period) < np.inf:
             raise ValueError("allowed: phase S or C, period_ms above 0")
-        taps, continuation = (_seconds(r["tap_ms"] for r in rows) for rows in (some, phases["C"]))
-        clicks = _seconds(r["click_ms"] for r in phases["S"])
+        clicks = _seconds(phases.get(("S",), []), "click_ms")
+        continuation = _seconds(phases.get(("C",), []), "tap_ms")
+        taps = _seconds(some, "tap_ms")
         trials.append(Trial(subject, float(period) / 1000, clicks, taps, continuation))
     return trials
 
@@ -105,12 +108,12 @@ def _read_pazdera(rows):
     trials = []
     for row in (row for row in rows if row["event"] == "trial"):
         kinds, taps, tones = (ast.literal_eval(row[name]) for name in COLUMNS[PAZDERA][3:])
-        kinds = np.array([k.decode() if isinstance(k, bytes) else k for k in kinds])
+        continued = [kind in ("C", b"C") for kind in kinds]
         taps, clicks = np.array(taps, dtype=float), np.array(tones[:N_CLICKS], dtype=float)
         period = float(row["ioi"]) / 1000
         unit = 1000 if np.median(np.diff(clicks)) > 10 * period else 1
         taps, clicks = taps / unit, clicks / unit
-        trials.append(Trial(row["subject"], period, clicks, taps, taps[kinds == "C"]))
+        trials.append(Trial(row["subject"], period, clicks, taps, taps[continued]))
     return trials
 
 
@@ -118,9 +121,9 @@ def _read_baath(rows):
     """Only asynchronies are known: the rows of a trial are taken as those of successive clicks."""
     trials = []
     for (subject, _, isi), some in _groups(rows, "subject", "trial", "isi").items():
-        period, n = float(isi) / 1000, len(some)
-        taps = period * np.arange(n) + [float(row["asynch"]) / 1000 for row in some]
-        trials.append(Trial(subject, period, period * np.arange(n), taps, np.empty(0)))
+        clicks = float(isi) / 1000 * np.arange(len(some))
+        taps = clicks + [float(row["asynch"]) / 1000 for row in some]
+        trials.append(Trial(subject, float(isi) / 1000, clicks, taps, np.empty(0)))
     return trials
 
 
@@ -130,7 +133,7 @@ def continuation_measures(runs) -> dict:
     slopes = [np.polyfit(np.arange(len(one)), one, 1)[0] for one in itis]
     mean, lags = np.mean(np.concatenate(itis)), covariances(itis, 0, len(LAGS))
     variance, lag_1 = covariances(itis, 1, 1)
-    raw = estimators.autocorrelation([one - one.mean() for one in itis], 1)[0]
+    raw = autocorrelation([one - one.mean() for one in itis], 1)[0]
     return {
         MEAN: 1e3 * mean,
         "change of the ITI per tap [ms]": 1e3 * np.median(slopes),
@@ -155,18 +158,16 @@ def synchronization_measures(trials) -> dict:
     if not settled:
         return {}
     mean = np.nanmean(np.concatenate(settled))
-    steady = [short_series.clicks_until_steady(one - mean, period) for one in known if len(one) > 2]
-    variance = np.mean([np.nanvar(one, ddof=1) for one in settled])
+    steady = [first_within(one - mean, STEADY * period) for one in known if len(one) > 2]
     results = {
         "mean asynchrony [ms]": 1e3 * mean,
-        "SD of asynchronies [ms]": 1e3 * np.sqrt(variance),
+        "SD of asynchronies [ms]": 1e3
+        * np.sqrt(np.mean([np.nanvar(one, ddof=1) for one in settled])),
         "clicks until steady": np.median(steady),
     }
-    long = [
-        one - np.nanmean(one) for one in settled if np.isfinite(one).sum() >= short_series.MIN_ITIS
-    ]
+    long = [one for one in settled if np.isfinite(one).sum() >= short_series.MIN_ITIS]
     if long:
-        lag_1 = estimators.autocorrelation(long, 1)[0]
+        lag_1 = autocorrelation([one - np.nanmean(one) for one in long], 1)[0]
         results |= {"lag 1 of asynchronies": lag_1, "alpha by regression": 1 - lag_1}
         results["alpha by bGLS"] = short_series.bgls(long)[0]
     return results
@@ -183,10 +184,8 @@ def measure(trials) -> dict:
 
 def measure_subjects(trials) -> list[dict]:
     """`measure` of each subject of trials at one period."""
-    subjects = {}
-    for trial in trials:
-        subjects.setdefault(trial.subject, []).append(trial)
-    return [measure(some) for some in subjects.values()]
+    subjects = dict.fromkeys(trial.subject for trial in trials)
+    return [measure([trial for trial in trials if trial.subject == one]) for one in subjects]
 
 
 def drive(model, period: float, scales, task, runs: int, seed: int) -> dict:

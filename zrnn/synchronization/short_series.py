@@ -7,12 +7,10 @@ longer runs.
 from functools import cache
 
 import numpy as np
-
-from zrnn.synchronization import estimators
+from scipy.linalg import solve_toeplitz
 
 MIN_ITIS = 10  # of a continuation that is counted; also asynchronies of a trial, for alpha
 REGULAR = 0.5, 1.5  # range of the ITIs of a continuation that is counted, by their median
-STEADY = 0.1  # [periods] around the mean asynchrony: taps are steady
 BGLS_ITERATIONS = 20
 FINE_SCALES = np.linspace(1, 4, 31)  # factors of the recurrent noise
 
@@ -78,21 +76,17 @@ def bgls(runs) -> np.ndarray:
     residuals, with var(D) between 0 and var(C), and weights the next fit. NaN cuts a run in two;
     NaN is returned where nothing varies.
     """
-    pairs = []
-    for run in estimators.as_arrays(runs):
-        run = run - np.nanmean(run)
-        for piece in np.split(run, np.flatnonzero(np.isnan(run))):
-            piece = piece[np.isfinite(piece)]
-            pairs += [(piece[:-1], np.diff(piece))] if len(piece) > 2 else []
+    centred = [np.ma.masked_invalid(run - np.nanmean(run)) for run in runs]
+    pieces = [run.data[known] for run in centred for known in np.ma.clump_unmasked(run)]
+    pairs = [(piece[:-1], np.diff(piece)) for piece in pieces if len(piece) > 2]
     if not any(np.ptp(change) > 1e-9 for _, change in pairs):  # [s]; too few, or all the same
         return np.full(3, np.nan)
     clock, motor = 1.0, 0.0
     for _ in range(BGLS_ITERATIONS):
         products = np.zeros(2)
         for before, change in pairs:
-            n = len(before)
-            noise = (clock + 2 * motor) * np.eye(n) - motor * (np.eye(n, k=1) + np.eye(n, k=-1))
-            products += before @ np.linalg.solve(noise, np.stack([before, change], 1))
+            noise = np.pad([clock + 2 * motor, -motor], (0, len(before) - 2))  # at lags 0, 1, ...
+            products += before @ solve_toeplitz(noise, np.stack([before, change], 1))
         alpha = -products[1] / products[0]
         residuals = [change + alpha * before for before, change in pairs]
         variance = np.mean(np.concatenate(residuals) ** 2)
@@ -100,14 +94,6 @@ def bgls(runs) -> np.ndarray:
         motor = np.clip(-lag_1, 0, variance / 3)
         clock = variance - 2 * motor
     return np.array([alpha, clock, motor])
-
-
-def clicks_until_steady(errors, period: float) -> float:
-    """Number of the first click from which three asynchronies in a row are near their mean.
-
-    errors (K,): asynchronies minus the mean; infinite where there is no such click.
-    """
-    return estimators.first_within(errors, STEADY * period)
 
 
 def add_motor_delays(scaled: dict, delay_sds) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -119,14 +105,11 @@ def add_motor_delays(scaled: dict, delay_sds) -> tuple[np.ndarray, np.ndarray, n
     1 times its square (Wing & Kristofferson 1973).
     """
     scales, squares = sorted(scaled), np.square(delay_sds)
-    columns = zip(*(scaled[scale] for scale in scales), strict=True)
+    columns = np.transpose([scaled[scale] for scale in scales])
     mean, cv, lag_1 = (np.interp(FINE_SCALES, scales, one)[:, None] for one in columns)
-    variance = np.square(cv * mean) + 2 * squares
-    return (
-        mean + 0 * squares,
-        np.sqrt(variance) / mean,
-        (lag_1 * np.square(cv * mean) - squares) / variance,
-    )
+    variance = np.square(cv * mean)
+    delayed = variance + 2 * squares
+    return mean + 0 * squares, np.sqrt(delayed) / mean, (lag_1 * variance - squares) / delayed
 
 
 def quartiles(found: list[dict]) -> dict:
