@@ -31,7 +31,7 @@ PATTERN_COLOURS = ("#E69F00", "#56B4E9", "#009E73")  # of LOCKING_PATTERNS
 MOTOR, SPEED, ACTIVE = "#CC79A7", "#E69F00", "#009E73"
 PHASES = {"synchronization": ("o-", "clicks"), "continuation": ("s--", "continuation")}
 THIN, THICK = {"ms": 3, "lw": 1}, {"ms": 4}
-TWO_COLUMNS = {"ncols": 2, "columnspacing": 1}
+TWO_COLUMNS = {"ncols": 2, "columnspacing": 1, "loc": "upper right"}
 
 
 def measure(model, periods, task, settings) -> dict:
@@ -66,105 +66,116 @@ def measure(model, periods, task, settings) -> dict:
     return results | {"synchronization": found, "drift": drift, "tempo_steps": steps}
 
 
-def finish(axes, zero=(), legends=()):
-    """Letters for the panels, lines at zero, and legends [(panel, options)]."""
-    for letter, panel in zip("abcdef", np.ravel(axes), strict=False):
+def make_panels(rows: int, columns: int, height: float) -> tuple:
+    """A figure and its panels (rows * columns,)."""
+    size = WIDTH, height
+    figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+    return figure, axes.ravel()
+
+
+def finish(axes, with_zero=(), with_legend=(), **legend):
+    """Letters for all panels, lines at zero and legends for some."""
+    for letter, panel in zip("abcdef", axes, strict=False):
         panel.set_title(f"{letter}  {panel.get_title()}", loc="left", fontsize=10)
         panel.set_title("")
-    for panel in zero:
+    for panel in with_zero:
         panel.axhline(0, color="0.8", lw=0.8, zorder=0)
-    for panel, options in legends:
-        panel.legend(fontsize=9, handlelength=1.5, labelspacing=0.2, framealpha=0.7, **options)
+    for panel in with_legend:
+        panel.legend(fontsize=9, handlelength=1.5, labelspacing=0.2, framealpha=0.7, **legend)
 
 
-def step_colours(steps) -> dict:
-    """{step: (colour, opacity)}: LATER or EARLIER, the paler the smaller the step."""
+def tempo_styles(periods, some) -> dict:
+    """{index in periods: colour and label} of some of the periods."""
+    colours = period_colours(periods)
+    styles = ({"color": colours[one], "label": label_of(one, periods)} for one in some)
+    return {periods.index(one): style for one, style in zip(some, styles, strict=True)}
+
+
+def step_styles(steps) -> dict:
+    """{step: colour and label}: LATER or EARLIER, the paler the smaller the step."""
     opacity = 0.35 + 0.65 * np.abs(steps) / np.abs(steps).max()
-    rows = zip(steps, opacity, strict=True)
-    return {step: (LATER if step > 0 else EARLIER, pale) for step, pale in rows}
+    colours = [LATER if step > 0 else EARLIER for step in steps]
+    rows = zip(steps, colours, opacity, strict=True)
+    return {step: {"color": (colour, pale), "label": f"{step:+.0%}"} for step, colour, pale in rows}
+
+
+def draw_synchronization(a, periods):
+    figure, axes = make_panels(2, 3, 6.4)
+    draw_tapping(axes[:3], a, periods)
+    draw_correction(axes[3:], a, periods)
+    finish(axes, axes, axes)
+    return figure
 
 
 def draw_tapping(axes, a, periods):
     """Asynchronies, autocorrelation of ITIs, clock and motor."""
-    ms, colours = 1e3 * np.array(periods), period_colours(periods)
+    ms = 1e3 * np.array(periods)
     mean, sd, maxima = (a[f"asynchrony_{k}_ms"] for k in ("mean", "sd", "of_maxima_mean"))
     axes[0].errorbar(ms, mean, sd, fmt="ko-", capsize=2, label="midpoint, bars: SD", **THICK)
     axes[0].plot(ms, maxima, "s--", color="0.5", label="maximum", **THICK)
     axes[0].set(title="asynchrony", ylabel="tap minus click [ms]", xlabel="period [ms]")
-    for phase, (style, name) in PHASES.items():
-        for period in measures.tempos_compared(periods):
-            b, label = periods.index(period), f"{label_of(period, periods)}, {name}"
+    for phase, (fmt, name) in PHASES.items():
+        for b, style in tempo_styles(periods, measures.tempos_compared(periods)).items():
             lags, errors = a[f"{phase}_iti_lags"][b], a[f"{phase}_iti_lags_se"][b]
-            options = {"fmt": style, "color": colours[period], "label": label, **THIN}
-            axes[1].errorbar(np.arange(1, len(lags) + 1), lags, errors, **options)
+            style["label"] += f", {name}"
+            axes[1].errorbar(np.arange(1, len(lags) + 1), lags, errors, fmt=fmt, **THIN, **style)
     axes[1].set(title="ITIs", xlabel="lag", ylabel="autocorrelation", ylim=(-0.6, 1.1))
-    for prefix, style, added in (("", "o-", ""), ("delays_added_", "s:", ", delays added")):
+    for prefix, fmt, added in (("", "o-", ""), ("delays_added_", "s:", ", delays added")):
         for part, colour in (("clock", "black"), ("motor", MOTOR)):
-            sd, label = np.sqrt(a[f"{prefix}{part}_variance_ms2"].clip(min=0)), part + added
-            axes[2].plot(ms, sd, style, color=colour, label=label, **THICK)
+            sd = np.sqrt(a[f"{prefix}{part}_variance_ms2"].clip(min=0))
+            axes[2].plot(ms, sd, fmt, color=colour, label=part + added, **THICK)
     axes[2].set(title="Wing-Kristofferson", ylabel="SD [ms]", xlabel="period [ms]")
     axes[2].set_ylim(top=1.7 * axes[2].get_ylim()[1])
 
 
 def draw_correction(axes, a, periods):
     """Alpha, shift of the next tap against that of the clicks, and shape of the trajectories."""
-    compared = measures.tempos_compared(periods)
-    ms, colours, shifts = 1e3 * np.array(periods), period_colours(periods), a["shifts"]
+    ms, shifts, compared = 1e3 * np.array(periods), a["shifts"], measures.tempos_compared(periods)
     next_tap = a["corrected_fraction"][..., 1]  # (B, S)
     axes[0].errorbar(ms, a["alpha"], a["alpha_se"], fmt="ko-", label="regular clicks", **THICK)
     sizes = np.unique(np.abs(shifts))[[0, -1]]
-    for shift, colour in step_colours(np.append(sizes, -sizes)).items():
-        values, style = next_tap[:, shifts == shift], "^-" if shift > 0 else "v-"
-        axes[0].plot(ms, values, style, color=colour, label=f"shift {shift:+.0%}", **THICK)
+    for shift, style in step_styles(np.append(sizes, -sizes)).items():
+        style["label"] = "shift " + style["label"]
+        fmt = "^-" if shift > 0 else "v-"
+        axes[0].plot(ms, next_tap[:, shifts == shift], fmt, **THICK, **style)
     axes[0].set(title="phase correction", ylabel="alpha", ylim=(0, 2.1), xlabel="period [ms]")
     order, percent = np.argsort(shifts), 100 * np.sort(shifts)
-    for period in compared:
-        moved = percent * next_tap[periods.index(period), order]
-        options = {"color": colours[period], "label": label_of(period, periods), **THICK}
-        axes[1].plot(percent, moved, "o-", **options)
+    for b, style in tempo_styles(periods, compared).items():
+        axes[1].plot(percent, percent * next_tap[b, order], "o-", **THICK, **style)
     axes[1].axline((0, 0), slope=1, color="0.7", lw=1, zorder=0)
     axes[1].set(title="phase shift", ylabel="shift of the next tap [%]")
     axes[1].set_xlabel("shift of the clicks [% of period]")
     middle = periods.index(compared[len(compared) // 2])
-    for name, colour in (("radius", "black"), ("speed", SPEED), ("active_units", ACTIVE)):
-        for phase, (style, _) in PHASES.items():
-            if (values := a.get(f"{phase}_{name}")) is not None:
-                label = name.replace("_", " ") if phase == "synchronization" else None
-                options = {"color": colour, "label": label, **THICK}
-                axes[2].plot(ms, values / values[middle], style, **options)
+    for phase, (fmt, _) in PHASES.items():
+        for name, colour in (("radius", "black"), ("speed", SPEED), ("active units", ACTIVE)):
+            values = a.get(f"{phase}_{name}".replace(" ", "_"), np.full(len(periods), np.nan))
+            label = name if phase == "synchronization" else None
+            axes[2].plot(ms, values / values[middle], fmt, color=colour, label=label, **THICK)
     axes[2].set(title="mean trajectory", xlabel="period [ms]")
     axes[2].set_ylabel("relative to the middle tempo")
 
 
-def draw_synchronization(a, periods):
-    figure, axes = plt.subplots(2, 3, figsize=(WIDTH, 6.4), layout="constrained")
-    draw_tapping(axes[0], a, periods)
-    draw_correction(axes[1], a, periods)
-    finish(axes, axes.flat, [(panel, {}) for panel in axes.flat])
-    return figure
-
-
 def draw_phase_response(a, periods):
     """The response to one extra click, of full height and small."""
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 4.2), layout="constrained")
-    for b, (period, colour) in enumerate(period_colours(periods).items()):
+    figure, (large, small) = make_panels(1, 2, 4.2)
+    for b, style in tempo_styles(periods, periods).items():
         full = wrapped(a["clicks"][b])
         jumps = np.flatnonzero(np.abs(np.diff(full)) > 0.5) + 1  # where the line is interrupted
         phases, full = (np.insert(row, jumps, np.nan) for row in (a["phases"], full))
-        axes[0].plot(phases, full, "o-", color=colour, label=label_of(period, periods), **THIN)
-        axes[1].plot(a["phases"], a["small_clicks"][b], "o", color=colour, **THICK)
-        axes[1].plot(a["phases"], a["adjoint"][b], lw=1, color=colour)
-    axes[0].set(title="one click", ylabel="advance [cycles]")
-    axes[1].set(title="small click (dots), adjoint (lines)", ylabel="advance by height [cycles]")
-    for panel in axes:
+        large.plot(phases, full, "o-", **THIN, **style)
+        small.plot(a["phases"], a["small_clicks"][b], "o", **THICK, **style)
+        small.plot(a["phases"], a["adjoint"][b], lw=1, **style)
+    large.set(title="one click", ylabel="advance [cycles]")
+    small.set(title="small click (dots), adjoint (lines)", ylabel="advance by height [cycles]")
+    for panel in (large, small):
         panel.set(xlabel="phase at which the click begins (0: tap)", xlim=(0, 1))
-    finish(axes, axes, [(axes[0], TWO_COLUMNS)])
+    finish((large, small), (large, small), [large], ncols=2, columnspacing=1)
     return figure
 
 
 def draw_arnold_tongues(a, periods):
     """Where the cycle locks to clicks, and where its phase response predicts it."""
-    figure, panel = plt.subplots(figsize=(WIDTH, 4.4), layout="constrained")
+    figure, (panel,) = make_panels(1, 1, 4.4)
     pale = plt.matplotlib.colors.ListedColormap(["white", *PATTERN_COLOURS])
     grid = a["fine_ratios"], a["heights"], a["fine_predicted"]
     panel.pcolormesh(*grid, cmap=pale, vmin=0, vmax=3, alpha=0.35, rasterized=True)
@@ -184,63 +195,55 @@ def draw_arnold_tongues(a, periods):
 
 def draw_tempo_steps(a, periods):
     """ITIs after steps of the tempo with and without clicks, and with an adaptive cue."""
-    figure, axes = plt.subplots(2, 3, figsize=(WIDTH, 6.6), layout="constrained")
-    axes, colours, n = axes.ravel(), step_colours(a["steps"]), a["itis"].shape[-1]
+    figure, axes = make_panels(2, 3, 6.6)
+    styles, n = list(step_styles(a["steps"]).values()), a["itis"].shape[-1]
     for panel, name, rows in zip(axes, a["conditions"], a["median_itis"], strict=False):
-        for (step, colour), itis in zip(colours.items(), rows, strict=True):
-            options = {"color": colour, "label": f"{step:+.0%}", **THIN}
-            panel.plot(np.arange(1, n + 1), itis, "o-", **options)
+        for style, itis in zip(styles, rows, strict=True):
+            panel.plot(np.arange(1, n + 1), itis, "o-", **THIN, **style)
         panel.set(title=name, xlabel="ITI after the step", ylabel="ITI by period before")
         panel.set_ylim(0.4, 1.9)
-    for colour, itis in zip(colours.values(), a["median_itis_after_clicks"], strict=True):
-        axes[3].plot(n + 1 + np.arange(len(itis)), itis, "o-", color=colour, **THIN)
+    for style, itis in zip(styles, a["median_itis_after_clicks"], strict=True):
+        axes[3].plot(n + 1 + np.arange(len(itis)), itis, "o-", **THIN, **style)
     axes[3].axvline(n + 0.5, color="black", ls=":")
     axes[3].set_title("clicks step, then stop")
-    colours = step_colours(measures.CUE_ERRORS)
+    styles = step_styles(measures.CUE_ERRORS).values()
     for panel, condition in zip(axes[4:], measures.CUE_CONDITIONS, strict=True):
         runs = a["cue_errors"][a["cue_condition"] == condition]
-        for (size, colour), row in zip(colours.items(), np.median(runs, axis=1), strict=True):
-            options = {"color": colour, "label": f"{size:+.0%}", **THIN}
-            panel.plot(np.arange(1, len(row) + 1), 100 * row, "o-", **options)
+        for style, row in zip(styles, np.median(runs, axis=1), strict=True):
+            panel.plot(np.arange(1, len(row) + 1), 100 * row, "o-", **THIN, **style)
         panel.set(title=f"adaptive cue: {condition}", xlabel="click", ylim=(-65, 150))
         panel.set_ylabel("cue's period, error [%]")
-    for panel in axes:
-        panel.xaxis.set_major_locator(plt.MultipleLocator(6 if panel is axes[3] else 4))
-    finish(axes, axes[4:], [(axes[k], TWO_COLUMNS | {"loc": "upper right"}) for k in (0, 4, 5)])
+    finish(axes, axes[4:], axes[[0, 4, 5]], ncols=2, columnspacing=1, loc="upper right")
     return figure
 
 
 def draw_drift(a, periods):
     """Position against a metronome without clicks, and the beat with scaled recurrent noise."""
-    figure, axes = plt.subplots(2, 2, figsize=(WIDTH, 6.6), layout="constrained")
-    (position, spread), (error, cv) = axes
-    colours, k = period_colours(periods), np.arange(1, a["drift_mean_ms"].shape[1] + 1)
-    for b, (period, colour) in enumerate(colours.items()):
-        mean, mean_se = a["drift_mean_ms"][b], a["drift_mean_ms_se"][b]
-        position.plot(k, mean, "o-", color=colour, label=label_of(period, periods), **THIN)
-        beside = k[-1] + 1 + 0.3 * b
-        position.errorbar(beside, mean[-1], mean_se[-1], fmt="o", color=colour, **THIN)
+    figure, axes = make_panels(2, 2, 6.6)
+    position, spread, error, cv = axes
+    k = np.arange(1, a["drift_mean_ms"].shape[1] + 1)
+    for b, style in tempo_styles(periods, periods).items():
+        mean = a["drift_mean_ms"][b], a["drift_mean_ms_se"][b]
+        some = b, len(periods)  # error bars of each tempo at other beats
+        position.errorbar(k, *mean, fmt="o-", errorevery=some, **THIN, **style)
         variance = a["drift_variance_ms2"][b], a["drift_variance_ms2_se"][b]
-        spread.errorbar(k, *variance, fmt="o", color=colour, **THIN)
-        spread.plot(k, k * a["diffusion_predicted_ms2"][b], lw=1, color=colour)
+        spread.errorbar(k, *variance, fmt="o", **THIN, **style)
+        spread.plot(k, k * a["diffusion_predicted_ms2"][b], lw=1, color=style["color"])
     beats, factors = "beats after a tap, continuation", "factor of the recurrent noise"
     position.set(title="mean position", xlabel=beats, ylabel="behind a metronome [ms]")
-    position.xaxis.set_major_locator(plt.MultipleLocator(4))
     spread.set(title="variance (lines: phase response x noise)", xlabel=beats)
     spread.set(ylabel="variance [ms$^2$]", yscale="log", xscale="log")
-    spread.set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
-    spread.minorticks_off()
-    for b, period in enumerate(measures.tempos_compared(periods)):
-        options = {"color": colours[period], "label": label_of(period, periods), **THICK}
-        error.plot(a["noise_scales"], 100 * a["noise_error"][:, b], "o-", **options)
-        cv.plot(a["noise_scales"], 100 * a["noise_cv"][:, b], "o-", **options)
-        lost = options | {"label": None}
-        cv.plot(a["noise_scales"], 100 * a["noise_fraction_lost"][:, b], "x:", **lost)
-    cv.plot([], [], "kx:", label="runs lost [%]", **THICK)
+    compared = tempo_styles(periods, measures.tempos_compared(periods)).values()
+    percent = {name: 100 * a[f"noise_{name}"].T for name in ("error", "cv", "fraction_lost")}
+    for style, *rows in zip(compared, *percent.values(), strict=True):
+        for panel, fmt, row in zip((error, cv, cv), ("o-", "o-", "x:"), rows, strict=True):
+            panel.plot(a["noise_scales"], row, fmt, **THICK, **style)
+            style = style | {"label": None} if panel is cv else style
     error.set(title="error of the mean ITI", xlabel=factors, ylabel="error [%]")
-    cv.set(title="irregularity", xlabel=factors, ylabel="CV of the ITIs [%]")
-    upper = TWO_COLUMNS | {"loc": "upper left"}
-    finish(axes, axes[:, 0], [(panel, upper) for panel in (position, error, cv)])
+    cv.set(
+        title="irregularity (crosses: runs lost, %)", xlabel=factors, ylabel="CV of the ITIs [%]"
+    )
+    finish(axes, (position, error), (position, error, cv), ncols=2, loc="upper left")
     return figure
 
 
@@ -253,18 +256,6 @@ DRAWINGS = {
 }
 
 
-def as_json(value):
-    """Plain numbers, to six digits; None for what is not finite."""
-    value = value.tolist() if hasattr(value, "tolist") else value
-    if isinstance(value, dict):
-        return {name: as_json(item) for name, item in value.items() if name not in NPZ_ONLY}
-    if isinstance(value, (list, tuple)):
-        return [as_json(item) for item in value]
-    if isinstance(value, float):
-        return float(f"{value:.6g}") if np.isfinite(value) else None
-    return value
-
-
 def main(config_path=None, checkpoint=None, device="auto", **flags):
     config, model, made_by = open_network(config_path, checkpoint, device, flags, "synchronization")
     settings, periods = config.synchronization, sorted(config.training.periods, reverse=True)
@@ -272,9 +263,11 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
         warnings.simplefilter("ignore", RuntimeWarning)
         results = measure(model, periods, config.task, settings)
         figures = {name: draw(results[name], periods) for name, draw in DRAWINGS.items()}
-    text = configuration.to_text(config, made_by)
-    numbers = {"synchronization": {"made_by": made_by} | as_json(results)}
-    save_results(settings.folder, text, figures, config.plotting.format, results, numbers)
+    numbers = {"made_by": made_by}
+    for name, arrays in results.items():
+        numbers[name] = {key: arrays[key] for key in arrays if key not in NPZ_ONLY}
+    text, suffix = configuration.to_text(config, made_by), config.plotting.format
+    save_results(settings.folder, text, figures, suffix, results, {"synchronization": numbers})
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from plot_synchronization import as_json
 from zrnn.synchronization import adaptive_cue, estimators, measures, phase_response
 
 PERIOD = 0.3  # [s]
@@ -88,13 +87,12 @@ def test_clock_and_motor_leave_out_missed_double_and_unknown_taps():
     np.testing.assert_allclose(found, clean, atol=0.1 * clean[0])
     regular = estimators.regular_intervals(taps[0])
     np.testing.assert_array_equal(regular, np.diff(taps[0]))  # nothing is left out of regular taps
-    left_out = estimators.count_missing([estimators.regular_intervals(damaged(taps[0]))])
-    assert 10 < left_out < 25
+    left_out = np.isnan(estimators.regular_intervals(damaged(taps[0])))
+    assert 10 < left_out.sum() < 25
 
 
 def test_every_estimator_takes_lists_and_leaves_out_nan():
     taps = [0.0, 0.2, np.nan, 0.62, 0.8, 1.0, 1.21]
-    assert estimators.count_missing([taps, [1.0]]) == 1
     known = [0.0, 0.2, 0.62]
     np.testing.assert_array_equal(
         estimators.mean_and_sd([[0.0, 0.2, np.nan, 0.62]]), estimators.mean_and_sd([known])
@@ -103,7 +101,9 @@ def test_every_estimator_takes_lists_and_leaves_out_nan():
         assert np.isfinite(values).all()
     assert np.isfinite(estimators.autocovariance([taps], 2)).all()
     assert estimators.diffusion([1.0, np.nan, 3.0]) == pytest.approx(1)
-    np.testing.assert_allclose(estimators.phases_at([0.1, 0.41, 0.9], taps), [0.5, 2, 4.5])
+    np.testing.assert_allclose(
+        estimators.phases_at([0.1, 0.41, 0.8], known), [0.5, 1.5, 2.4286], 1e-4
+    )
     assert np.isnan(estimators.regular_intervals([])).all()
     assert np.isnan(estimators.wing_kristofferson([[0.1], []])).all()
 
@@ -255,7 +255,5 @@ def test_the_shape_of_trajectories():
     assert found["continuation_active_units"].tolist() == [1, 1]
 
 
-def test_plain_numbers_and_compared_tempos():
-    values = {"a": np.array([1.0, np.nan, np.inf]), "n": np.int64(3), "itis": np.zeros(9)}
-    assert as_json(values) == {"a": [1.0, None, None], "n": 3}
+def test_the_compared_tempos():
     assert measures.tempos_compared([0.1, 0.5, 0.2]) == [0.5, 0.2, 0.1]

@@ -5,14 +5,12 @@ Shapes: B tempos, R runs with different noise, K taps, S shifts or steps, H heig
 M ratios of periods, P phases, C conditions.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 
 from zrnn.synchronization import estimators, phase_response, protocols
 from zrnn.synchronization.adaptive_cue import run_adaptive_cue
-from zrnn.synchronization.estimators import LOCKING_PATTERNS, first_within, jackknife
+from zrnn.synchronization.estimators import first_within, jackknife
 from zrnn.taps import asynchronies, describe_beat
 
 SIGNS = (1, -1)  # each size of a shift, step or error is given in both directions
@@ -36,30 +34,25 @@ GAINS = (0.1, 0.3, 1.0)  # of the adaptive cue, compared at GAIN_ERRORS
 GAIN_ERRORS = 0.2 * np.array(SIGNS)  # [periods] between cue and clicks
 
 
-def intervals(runs, phase: str) -> dict:
-    """ITIs of runs of taps in a phase of the task: mean, SD and autocorrelation (MAX_LAG,)."""
-    itis = [np.diff(run) for run in runs]
-    mean, sd = 1e3 * estimators.mean_and_sd(itis)
-    lags = estimators.autocorrelation(itis, MAX_LAG)
-    return {f"{phase}_iti_mean_ms": mean, f"{phase}_iti_sd_ms": sd, f"{phase}_iti_lags": lags}
+def describe(series, name: str) -> dict:
+    """Mean, SD and autocorrelation (MAX_LAG,) of ITIs or asynchronies [run] -> (K,) [s]."""
+    mean, sd = 1e3 * estimators.mean_and_sd(series)
+    lags = estimators.autocorrelation(series, MAX_LAG)
+    numbers = {f"{name}_mean_ms": mean, f"{name}_sd_ms": sd, f"{name}_lag1": lags[0]}
+    return numbers | {f"{name}_lags": lags}
 
 
 def synchronization(taps, maxima, clicks, period) -> dict:
     """Asynchronies, ITIs and alpha at a metronome, of taps and maxima, both [run] -> (K,)."""
 
-    def asynchrony(runs, kind="asynchrony"):
-        series = [asynchronies(run, clicks, period) for run in runs]
-        mean, sd = 1e3 * estimators.mean_and_sd(series)
-        lag_1 = estimators.autocorrelation(series, 1)[0]
-        return {f"{kind}_mean_ms": mean, f"{kind}_sd_ms": sd, f"{kind}_lag1": lag_1}
-
     def estimates(runs):
-        alpha = {"alpha": estimators.phase_correction(runs, clicks, period)}
-        return asynchrony(runs) | intervals(runs, "synchronization") | alpha
+        found = describe([asynchronies(run, clicks, period) for run in runs], "asynchrony")
+        found |= describe([np.diff(run) for run in runs], "synchronization_iti")
+        return found | {"alpha": estimators.phase_correction(runs, clicks, period)}
 
-    missing = estimators.count_missing([asynchronies(run, clicks, period) for run in taps])
-    counts = {"clicks": len(clicks) * len(taps), "clicks_without_tap": missing}
-    return jackknife(estimates, taps) | asynchrony(maxima, "asynchrony_of_maxima") | counts
+    of_taps, of_maxima = ([asynchronies(x, clicks, period) for x in xs] for xs in (taps, maxima))
+    counts = {"clicks": np.size(of_taps), "clicks_without_tap": np.isnan(of_taps).sum()}
+    return jackknife(estimates, taps) | describe(of_maxima, "asynchrony_of_maxima") | counts
 
 
 def continuation(taps, period, predicted, rng) -> dict:
@@ -76,7 +69,8 @@ def continuation(taps, period, predicted, rng) -> dict:
         mean, variance = estimators.drift(runs, period, DRIFT_BEATS)
         position = {"drift_mean_ms": 1e3 * mean, "drift_variance_ms2": 1e6 * variance}
         position["diffusion_ms2"] = 1e6 * estimators.diffusion(variance)
-        return intervals(runs, "continuation") | clock_and_motor(runs) | position
+        itis = describe([np.diff(run) for run in runs], "continuation_iti")
+        return itis | clock_and_motor(runs) | position
 
     delayed = [run + MOTOR_SD * rng.standard_normal(len(run)) for run in taps]
     delayed = jackknife(lambda runs: clock_and_motor(runs, "delays_added_"), delayed)
@@ -91,8 +85,7 @@ def phase_shifts(shifted, period) -> dict:
     """
     fractions = 1 + (shifted[:, 1:] - shifted[:, :1]) / (SHIFTS * period)[:, None]
     errors = np.nanstd(fractions, axis=0, ddof=1) / np.sqrt(np.isfinite(fractions).sum(axis=0))
-    mean = np.nanmean(fractions, axis=0)
-    return {"corrected_fraction": mean, "corrected_fraction_se": errors}
+    return {"corrected_fraction": np.nanmean(fractions, axis=0), "corrected_fraction_se": errors}
 
 
 def trajectories(cycles, periods, phase: str) -> dict:
@@ -124,13 +117,8 @@ def metronome(model, periods, task, seconds: float, n_runs: int, seed: int, diff
         row |= continuation(alone.taps[b], period, diffusion[b], rng)
         rows.append(row | phase_shifts(shifted[:, b], period))
     results = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    for phase, tapping in (("synchronization", clicked), ("continuation", alone)):
-        itis = [[estimators.regular_intervals(taps) for taps in runs] for runs in tapping.taps]
-        results[f"{phase}_itis_left_out"] = [estimators.count_missing(runs) for runs in itis]
-        results |= trajectories(tapping.cycles, periods, phase)
-    if clicked.cycles is not None and alone.cycles is not None:
-        distance = np.linalg.norm(clicked.cycles - alone.cycles, axis=-1).mean(1)
-        results["distance_between_phases"] = distance
+    results |= trajectories(clicked.cycles, periods, "synchronization")
+    results |= trajectories(alone.cycles, periods, "continuation")
     return results | {"periods": periods, "shifts": SHIFTS}
 
 
@@ -141,7 +129,8 @@ def scaled_noise(model, periods, task, seconds: float, n_runs: int, seed: int) -
     """
     error, cv, lost = np.full((3, len(NOISE_SCALES), len(periods)), np.nan)
     for k, scale in enumerate(NOISE_SCALES):
-        run = model, periods, task, seconds, protocols.LEAD_SECONDS, n_runs, seed + k
+        n_different = n_runs if scale else 1  # without noise, all runs are the same
+        run = model, periods, task, seconds, protocols.LEAD_SECONDS, n_different, seed + k
         with model.temporarily(noise_scale=scale):
             tapping = protocols.run_metronome(*run)
         for b, period in enumerate(periods):
@@ -152,8 +141,8 @@ def scaled_noise(model, periods, task, seconds: float, n_runs: int, seed: int) -
             lost[k, b] = 1 - len(good) / len(beats)
             if good:
                 error[k, b], cv[k, b] = np.mean(good, axis=0)
-    results = {"noise_error": error, "noise_cv": cv, "noise_fraction_lost": lost}
-    return results | {"noise_scales": np.array(NOISE_SCALES)}
+    scales = {"noise_scales": np.array(NOISE_SCALES)}
+    return scales | {"noise_error": error, "noise_cv": cv, "noise_fraction_lost": lost}
 
 
 def click_responses(model, free, click_width) -> dict:
@@ -172,7 +161,7 @@ def click_responses(model, free, click_width) -> dict:
         "mean_delay": np.nanmean(advances.clip(max=0), axis=1),
         "fraction_of_phases_that_stop_the_beat": np.isnan(full).mean(axis=1),
         "adjoint_error": np.sqrt(squared_error),  # by the RMS of the adjoint's response
-        "phases": np.arange(phase_response.N_PHASES) / phase_response.N_PHASES,
+        "phases": phase_response.PHASES,
         "small_clicks": small,
         "clicks": full,
         "adjoint": free.click,
@@ -185,7 +174,6 @@ def arnold_tongues(model, free, b: int, click_width) -> dict:
     curves = phase_response.click_responses(model, free, b, HEIGHTS, click_width)
     predicted = phase_response.predicted_patterns(curves, RATIOS)
     return {
-        "patterns_taps_clicks": LOCKING_PATTERNS,
         "heights": HEIGHTS,
         "ratios": RATIOS,
         "measured": measured,
@@ -202,21 +190,17 @@ def tempo_steps(model, period, task, n_runs: int, noise) -> dict:
     And after the clicks have stopped, in the last condition, where they alone had stepped.
     """
     after_step, after_clicks = protocols.run_tempo_steps(model, period, task, STEPS, n_runs, noise)
-    itis, after_clicks = after_step / period, after_clicks[-1] / period
-    medians = np.nanmedian(itis, axis=2)  # (C, S, ITIs)
-    steps = np.array(list(protocols.TEMPO_STEPS.values()), dtype=float)  # NaN: no clicks
-    clicks, cues = 1 + steps.T[..., None, None] * STEPS[:, None]  # tempos after the step
-    in_time = np.abs(itis[-1] / clicks[-1][:, None] - 1)[..., -estimators.N_WITHIN :]
+    medians = np.nanmedian(after_step / period, axis=2)  # (C, S, ITIs)
+    cue_steps = np.array([cue_steps for _, cue_steps in protocols.TEMPO_STEPS.values()])
+    cues = 1 + cue_steps[:, None, None] * STEPS[:, None]  # tempos after the step, (C, S, 1)
     return {
         "conditions": list(protocols.TEMPO_STEPS),
         "steps": STEPS,
         "itis_to_5_percent_of_cue": first_within(medians / cues - 1, STEP_TOLERANCE),
-        "itis_to_5_percent_of_clicks": first_within(medians / clicks - 1, STEP_TOLERANCE),
-        "fraction_in_time_with_clicks": (in_time < STEP_TOLERANCE).all(-1).mean(-1),
         "median_itis": medians,
-        "median_itis_after_clicks": np.nanmedian(after_clicks, axis=1),
-        "itis": itis,
-        "itis_after_clicks": after_clicks,
+        "median_itis_after_clicks": np.nanmedian(after_clicks / period, axis=1),
+        "itis": after_step / period,
+        "itis_after_clicks": after_clicks / period,
     }
 
 
@@ -248,7 +232,7 @@ def adaptive_cue(model, period, task, usual, gain: float, n_runs: int, seed: int
     }
 
 
-def tempos_compared(periods: Sequence[float]) -> list[float]:
+def tempos_compared(periods) -> list[float]:
     """Slowest, middle and fastest of the trained periods [s]; the middle one is the reference."""
     ordered = sorted(set(periods), reverse=True)
     return sorted({ordered[0], ordered[len(ordered) // 2], ordered[-1]}, reverse=True)

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from zrnn import simulate
-from zrnn import task as tasks
 from zrnn.dynamics import limit_cycle
 from zrnn.synchronization.estimators import iterate_phase_map, locking_pattern, phases_at
 from zrnn.synchronization.protocols import tap_along
 from zrnn.taps import find_taps
+from zrnn.task import context_cue
 
-N_PHASES = 40  # at which an extra click begins
+PHASES = np.arange(40) / 40  # [cycles] at which an extra click begins
 READ_AFTER = 8.5  # [cycles] from phase 0 of the cycle with the click until its response is read
 SETTLE_SECONDS = 2.0  # [s] with clicks, then without, before the cycle is measured
 ADJOINT_CYCLES = 6.2  # [cycles of the slowest beat] of the run with the adjoint
@@ -54,7 +54,7 @@ def free_cycles(model, periods, task) -> FreeCycles:
         click(t) = -alpha / T  sum_{t <= s < t + width}  dt/dx_s . W_in e_0
         diffusion = 2 alpha sigma_rec^2  sum_{s in a cycle}  |dt/dx_s|^2
     """
-    cues = tasks.context_cue(np.asarray(periods), task.cue_constant)
+    cues = context_cue(np.asarray(periods), task.cue_constant)
     dt, settle, seconds = model.dt, SETTLE_SECONDS, ADJOINT_CYCLES * max(periods)
     state = simulate.run(model, simulate.driving_inputs(periods, 2 * settle, dt, task, settle)).end
     cycles = limit_cycle.find_limit_cycles(model, cues, state, settle, seconds)
@@ -64,7 +64,7 @@ def free_cycles(model, periods, task) -> FreeCycles:
     outputs = model.readout(cycles.currents[1:])[..., 0].cpu().numpy()
 
     first_tap, diffusion = np.full((2, len(cues)), np.nan)
-    click = np.full((len(cues), N_PHASES), np.nan)
+    click = np.full((len(cues), len(PHASES)), np.nan)
     width = np.ones(round(task.click_width / dt))
     for b in np.flatnonzero(np.isfinite(cycles.period)):
         taps, period = find_taps(outputs[:, b], dt), cycles.period[b] / dt
@@ -72,7 +72,7 @@ def free_cycles(model, periods, task) -> FreeCycles:
         n_cycles = round((crossings[-1] - crossings[0]) / period)
         begin = taps[taps > crossings[0] + 1][0]  # from here on only the last rise is delayed
         summed = np.convolve(by_clicks[:, b], width, "valid")
-        samples = begin + np.arange(N_PHASES) / N_PHASES * period
+        samples = begin + PHASES * period
         click[b] = -n_cycles * np.interp(samples, np.arange(len(summed)), summed)
         in_cycle = squares[round(begin) : round(begin + period), b].sum()
         diffusion[b] = in_cycle * (n_cycles * cycles.period[b] * model.sigma_rec) ** 2
@@ -97,16 +97,15 @@ def click_responses(model, free: FreeCycles, b: int, heights, click_width) -> np
     NaN where the beat has stopped by the time when the response is read.
     """
     period, first = free.period[b], free.first_tap[b]
-    phases = np.arange(N_PHASES) / N_PHASES
-    trains = [[], *([first + phase * period] for _ in heights for phase in phases)]
-    rows = [0.0, *np.repeat(heights, N_PHASES)]
+    trains = [[], *([first + phase * period] for _ in heights for phase in PHASES)]
+    rows = [0.0, *np.repeat(heights, len(PHASES))]
     taps = tap_from_cycle(model, free, b, trains, rows, READ_AFTER + 1.5, click_width)
     read = first + READ_AFTER * period
     ends = np.array([phases_at([read], run)[0] for run in taps])
     for k, run in enumerate(taps):
         if not ((run > read - 1.5 * period) & (run <= read)).any() or run[-1] < read:
             ends[k] = np.nan
-    return (ends[1:] - ends[0]).reshape(len(heights), N_PHASES)
+    return (ends[1:] - ends[0]).reshape(len(heights), -1)
 
 
 def locking_patterns(model, free: FreeCycles, b: int, ratios, heights, click_width) -> np.ndarray:
