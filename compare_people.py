@@ -19,13 +19,13 @@ from models import open_network
 from zrnn import checkpoints, cli, configuration
 from zrnn.errors import UserError
 from zrnn.figures import plt, save_results
-from zrnn.synchronization import people, short_series
+from zrnn.synchronization import estimators, people
 
 NOISE_SCALES = (1.0, 2.0, 3.0, 4.0)  # factors of sigma_rec
 DELAY_SDS = np.linspace(0, 20, 41)  # [ms] of motor delays
 LONGEST = 1.25  # networks are driven up to this many times their longest trained period
 NETWORKS = "networks"
-CELL = "{1:.3g} [{0:.3g}, {2:.3g}] ({3})"  # of `short_series.quartiles`
+CELL = "{1:.3g} [{0:.3g}, {2:.3g}] ({3})"  # of `estimators.quartiles`
 
 
 def read_people(words) -> dict:
@@ -62,7 +62,7 @@ def drive_networks(paths, trials, runs: int, config_path, device, flags) -> tupl
                 if period == people.SHIFT_PERIOD and scale == 1:
                     one |= people.shift_clicks(model, *settings)
                 found.setdefault(period, {}).setdefault(scale, []).append(one)
-    scaled = {p: {k: short_series.quartiles(some) for k, some in found[p].items()} for p in found}
+    scaled = {p: {k: estimators.quartiles(some) for k, some in found[p].items()} for p in found}
     return scaled, config, made_by
 
 
@@ -88,8 +88,8 @@ def fit_noise(scaled, summary) -> dict:
         groups = [g for k, g in summary[period].items() if k != NETWORKS and {*names} <= {*g}]
         if groups and all({*names} <= {*one} for one in found.values()):
             medians = {k: [one[name][1] for name in names] for k, one in found.items()}
-            grids = short_series.add_motor_delays(medians, delays)
-            pair = short_series.nearest(grids[1:], [groups[0][name] for name in names[1:]])
+            grids = estimators.add_motor_delays(medians, delays)
+            pair = estimators.nearest(grids[1:], [groups[0][name] for name in names[1:]])
             fits[period] = dict(zip(names, grids, strict=True)), groups[0], pair
     return fits
 
@@ -121,7 +121,7 @@ def draw_fit(lags, plane, period, colour, fit, networks):
     for row, fmt, who, beside in ((target, "o-", "people", 0), (networks, "s--", NETWORKS, 0.1)):
         rows = {k + beside: row[lag] for k, lag in enumerate(people.LAGS, 1) if lag in row}
         draw_quartiles(lags, rows, fmt, color=colour, ms=4, label=f"{1e3 * period:g} ms, {who}")
-    where, options = (short_series.FINE_SCALES, DELAY_SDS), {"colors": [colour]}
+    where, options = (estimators.FINE_SCALES, DELAY_SDS), {"colors": [colour]}
     for name, line in ((people.CV, "solid"), (people.LAG_1, "dashed")):
         plane.contour(*where, grids[name].T, [target[name][1]], linestyles=line, **options)
         if target[name][0] < target[name][2]:
@@ -179,7 +179,7 @@ def main(
         summary = {period: {} for period in sorted({*trials, *scaled})}
         for period, groups in summary.items():
             for name, some in trials.get(period, {}).items():
-                groups[name] = short_series.quartiles(people.measure_subjects(some))
+                groups[name] = estimators.quartiles(people.measure_subjects(some))
             if period in scaled:
                 groups[NETWORKS] = scaled[period][1.0]
         fits = fit_noise(scaled, summary)
@@ -187,7 +187,7 @@ def main(
     for period, quoted in people.PUBLISHED.items():
         summary.setdefault(period, {})["quoted"] = quoted
     for scale, delay in (pair for _, _, pair in fits.values()):
-        column = f"noise x {short_series.FINE_SCALES[scale]:.1f}, {DELAY_SDS[delay]:.1f} ms"
+        column = f"noise x {estimators.FINE_SCALES[scale]:.1f}, {DELAY_SDS[delay]:.1f} ms"
         for period, (grids, _, _) in fits.items():
             summary[period][column] = {k: f"{g[scale, delay]:.3g}" for k, g in grids.items()}
     print(table(summary))

@@ -18,7 +18,7 @@ from zrnn import cli, configuration
 from zrnn.errors import UserError
 from zrnn.figures import label_of, period_colours, plt, save_results
 from zrnn.synchronization import measures, phase_response
-from zrnn.synchronization.estimators import LOCKING_PATTERNS, wrapped
+from zrnn.synchronization.phase_response import LOCKING_PATTERNS, wrapped
 
 SECONDS = 20.0  # [s] of each run with clicks, and of each run that continues without
 NOISE_SECONDS = 12.0  # [s] of each run with scaled noise
@@ -30,8 +30,9 @@ LATER, EARLIER = "#B35806", "#542788"  # shifts and steps to later and earlier, 
 PATTERN_COLOURS = ("#E69F00", "#56B4E9", "#009E73")  # of LOCKING_PATTERNS
 MOTOR, SPEED, ACTIVE = "#CC79A7", "#E69F00", "#009E73"
 PHASES = {"synchronization": ("o-", "clicks"), "continuation": ("s--", "continuation")}
-THIN, THICK = {"ms": 3, "lw": 1}, {"ms": 4}
-TWO_COLUMNS = {"ncols": 2, "columnspacing": 1, "loc": "upper right"}
+LOOK = {"lines.linewidth": 1.2, "lines.markersize": 3.5, "figure.constrained_layout.use": True}
+LOOK |= {"axes.titlelocation": "left", "axes.titlesize": 10, "legend.fontsize": 9}
+LOOK |= {"legend.handlelength": 1.5, "legend.labelspacing": 0.2, "legend.framealpha": 0.7}
 
 
 def measure(model, periods, task, settings) -> dict:
@@ -66,116 +67,107 @@ def measure(model, periods, task, settings) -> dict:
     return results | {"synchronization": found, "drift": drift, "tempo_steps": steps}
 
 
-def make_panels(rows: int, columns: int, height: float) -> tuple:
-    """A figure and its panels (rows * columns,)."""
-    size = WIDTH, height
-    figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
-    return figure, axes.ravel()
-
-
 def finish(axes, with_zero=(), with_legend=(), **legend):
     """Letters for all panels, lines at zero and legends for some."""
     for letter, panel in zip("abcdef", axes, strict=False):
-        panel.set_title(f"{letter}  {panel.get_title()}", loc="left", fontsize=10)
-        panel.set_title("")
+        panel.set_title(f"{letter}  {panel.get_title('left')}")
     for panel in with_zero:
         panel.axhline(0, color="0.8", lw=0.8, zorder=0)
     for panel in with_legend:
-        panel.legend(fontsize=9, handlelength=1.5, labelspacing=0.2, framealpha=0.7, **legend)
+        panel.legend(**legend)
 
 
 def tempo_styles(periods, some) -> dict:
     """{index in periods: colour and label} of some of the periods."""
     colours = period_colours(periods)
-    styles = ({"color": colours[one], "label": label_of(one, periods)} for one in some)
-    return {periods.index(one): style for one, style in zip(some, styles, strict=True)}
+    styles = [{"color": colours[one], "label": label_of(one, periods)} for one in some]
+    return dict(zip(map(periods.index, some), styles, strict=True))
 
 
 def step_styles(steps) -> dict:
     """{step: colour and label}: LATER or EARLIER, the paler the smaller the step."""
     opacity = 0.35 + 0.65 * np.abs(steps) / np.abs(steps).max()
-    colours = [LATER if step > 0 else EARLIER for step in steps]
-    rows = zip(steps, colours, opacity, strict=True)
-    return {step: {"color": (colour, pale), "label": f"{step:+.0%}"} for step, colour, pale in rows}
+    colours = zip(np.where(steps > 0, LATER, EARLIER), opacity, strict=True)
+    return {k: {"color": c, "label": f"{k:+.0%}"} for k, c in zip(steps, colours, strict=True)}
 
 
 def draw_synchronization(a, periods):
-    figure, axes = make_panels(2, 3, 6.4)
-    draw_tapping(axes[:3], a, periods)
-    draw_correction(axes[3:], a, periods)
-    finish(axes, axes, axes)
+    figure, axes = plt.subplots(2, 3, figsize=(WIDTH, 6.4))
+    draw_tapping(axes[0], a, periods)
+    draw_correction(axes[1], a, periods)
+    finish(axes.flat, axes.flat, axes.flat)
     return figure
 
 
 def draw_tapping(axes, a, periods):
     """Asynchronies, autocorrelation of ITIs, clock and motor."""
-    ms = 1e3 * np.array(periods)
-    mean, sd, maxima = (a[f"asynchrony_{k}_ms"] for k in ("mean", "sd", "of_maxima_mean"))
-    axes[0].errorbar(ms, mean, sd, fmt="ko-", capsize=2, label="midpoint, bars: SD", **THICK)
-    axes[0].plot(ms, maxima, "s--", color="0.5", label="maximum", **THICK)
-    axes[0].set(title="asynchrony", ylabel="tap minus click [ms]", xlabel="period [ms]")
+    asynchrony, itis, clock = axes
+    ms, mean, sd = 1e3 * np.array(periods), a["asynchrony_mean_ms"], a["asynchrony_sd_ms"]
+    asynchrony.errorbar(ms, mean, sd, fmt="ko-", capsize=2, label="midpoint, bars: SD")
+    asynchrony.plot(ms, a["asynchrony_of_maxima_mean_ms"], "s--", color="0.5", label="maximum")
+    asynchrony.set(title="asynchrony", ylabel="tap minus click [ms]", xlabel="period [ms]")
+    k = np.arange(1, measures.MAX_LAG + 1)
     for phase, (fmt, name) in PHASES.items():
         for b, style in tempo_styles(periods, measures.tempos_compared(periods)).items():
-            lags, errors = a[f"{phase}_iti_lags"][b], a[f"{phase}_iti_lags_se"][b]
-            style["label"] += f", {name}"
-            axes[1].errorbar(np.arange(1, len(lags) + 1), lags, errors, fmt=fmt, **THIN, **style)
-    axes[1].set(title="ITIs", xlabel="lag", ylabel="autocorrelation", ylim=(-0.6, 1.1))
+            lags = a[f"{phase}_iti_lags"][b], a[f"{phase}_iti_lags_se"][b]
+            itis.errorbar(k, *lags, fmt=fmt, **style | {"label": f"{style['label']}, {name}"})
+    itis.set(title="ITIs", xlabel="lag", ylabel="autocorrelation", ylim=(-0.6, 1.1))
     for prefix, fmt, added in (("", "o-", ""), ("delays_added_", "s:", ", delays added")):
         for part, colour in (("clock", "black"), ("motor", MOTOR)):
             sd = np.sqrt(a[f"{prefix}{part}_variance_ms2"].clip(min=0))
-            axes[2].plot(ms, sd, fmt, color=colour, label=part + added, **THICK)
-    axes[2].set(title="Wing-Kristofferson", ylabel="SD [ms]", xlabel="period [ms]")
-    axes[2].set_ylim(top=1.7 * axes[2].get_ylim()[1])
+            clock.plot(ms, sd, fmt, color=colour, label=part + added)
+    clock.set(title="Wing-Kristofferson", ylabel="SD [ms]", xlabel="period [ms]")
+    clock.set_ylim(top=1.7 * clock.get_ylim()[1])
 
 
 def draw_correction(axes, a, periods):
     """Alpha, shift of the next tap against that of the clicks, and shape of the trajectories."""
+    alpha, shift, trajectory = axes
     ms, shifts, compared = 1e3 * np.array(periods), a["shifts"], measures.tempos_compared(periods)
     next_tap = a["corrected_fraction"][..., 1]  # (B, S)
-    axes[0].errorbar(ms, a["alpha"], a["alpha_se"], fmt="ko-", label="regular clicks", **THICK)
+    alpha.errorbar(ms, a["alpha"], a["alpha_se"], fmt="ko-", label="regular clicks")
     sizes = np.unique(np.abs(shifts))[[0, -1]]
-    for shift, style in step_styles(np.append(sizes, -sizes)).items():
-        style["label"] = "shift " + style["label"]
-        fmt = "^-" if shift > 0 else "v-"
-        axes[0].plot(ms, next_tap[:, shifts == shift], fmt, **THICK, **style)
-    axes[0].set(title="phase correction", ylabel="alpha", ylim=(0, 2.1), xlabel="period [ms]")
+    for size, style in step_styles(np.append(sizes, -sizes)).items():
+        fmt, label = "^-" if size > 0 else "v-", {"label": f"shift {style['label']}"}
+        alpha.plot(ms, next_tap[:, shifts == size], fmt, **style | label)
+    alpha.set(title="phase correction", ylabel="alpha", ylim=(0, 2.1), xlabel="period [ms]")
     order, percent = np.argsort(shifts), 100 * np.sort(shifts)
     for b, style in tempo_styles(periods, compared).items():
-        axes[1].plot(percent, percent * next_tap[b, order], "o-", **THICK, **style)
-    axes[1].axline((0, 0), slope=1, color="0.7", lw=1, zorder=0)
-    axes[1].set(title="phase shift", ylabel="shift of the next tap [%]")
-    axes[1].set_xlabel("shift of the clicks [% of period]")
+        shift.plot(percent, percent * next_tap[b, order], "o-", **style)
+    shift.axline((0, 0), slope=1, color="0.7", lw=1, zorder=0)
+    shift.set(title="phase shift", ylabel="shift of the next tap [%]")
+    shift.set_xlabel("shift of the clicks [% of period]")
     middle = periods.index(compared[len(compared) // 2])
     for phase, (fmt, _) in PHASES.items():
-        for name, colour in (("radius", "black"), ("speed", SPEED), ("active units", ACTIVE)):
-            values = a.get(f"{phase}_{name}".replace(" ", "_"), np.full(len(periods), np.nan))
-            label = name if phase == "synchronization" else None
-            axes[2].plot(ms, values / values[middle], fmt, color=colour, label=label, **THICK)
-    axes[2].set(title="mean trajectory", xlabel="period [ms]")
-    axes[2].set_ylabel("relative to the middle tempo")
+        for name, colour in (("radius", "black"), ("speed", SPEED), ("active_units", ACTIVE)):
+            values = a.get(f"{phase}_{name}", np.full(len(periods), np.nan))
+            label = name.replace("_", " ") if phase == "synchronization" else None
+            trajectory.plot(ms, values / values[middle], fmt, color=colour, label=label)
+    trajectory.set(title="mean trajectory", xlabel="period [ms]")
+    trajectory.set_ylabel("relative to the middle tempo")
 
 
 def draw_phase_response(a, periods):
     """The response to one extra click, of full height and small."""
-    figure, (large, small) = make_panels(1, 2, 4.2)
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 4.2))
+    large, small = axes
     for b, style in tempo_styles(periods, periods).items():
         full = wrapped(a["clicks"][b])
         jumps = np.flatnonzero(np.abs(np.diff(full)) > 0.5) + 1  # where the line is interrupted
-        phases, full = (np.insert(row, jumps, np.nan) for row in (a["phases"], full))
-        large.plot(phases, full, "o-", **THIN, **style)
-        small.plot(a["phases"], a["small_clicks"][b], "o", **THICK, **style)
-        small.plot(a["phases"], a["adjoint"][b], lw=1, **style)
+        large.plot(*(np.insert(row, jumps, np.nan) for row in (a["phases"], full)), "o-", **style)
+        small.plot(a["phases"], a["small_clicks"][b], "o", **style)
+        small.plot(a["phases"], a["adjoint"][b], **style)
     large.set(title="one click", ylabel="advance [cycles]")
     small.set(title="small click (dots), adjoint (lines)", ylabel="advance by height [cycles]")
-    for panel in (large, small):
+    for panel in axes:
         panel.set(xlabel="phase at which the click begins (0: tap)", xlim=(0, 1))
-    finish((large, small), (large, small), [large], ncols=2, columnspacing=1)
+    finish(axes, axes, [large], ncols=2)
     return figure
 
 
 def draw_arnold_tongues(a, periods):
     """Where the cycle locks to clicks, and where its phase response predicts it."""
-    figure, (panel,) = make_panels(1, 1, 4.4)
+    figure, panel = plt.subplots(figsize=(WIDTH, 4.4))
     pale = plt.matplotlib.colors.ListedColormap(["white", *PATTERN_COLOURS])
     grid = a["fine_ratios"], a["heights"], a["fine_predicted"]
     panel.pcolormesh(*grid, cmap=pale, vmin=0, vmax=3, alpha=0.35, rasterized=True)
@@ -189,61 +181,60 @@ def draw_arnold_tongues(a, periods):
     panel.plot(ratios[free], heights[free], ".", ms=2, color="0.4", label="none")
     panel.set(xlabel="period of the clicks by that of the cycle", ylabel="height of the clicks")
     panel.set(xlim=(0.47, 2.03), title="locking: measured (squares), predicted (areas)")
-    panel.legend(fontsize=10, loc="upper center", ncols=4, bbox_to_anchor=(0.5, -0.16))
+    panel.legend(loc="upper center", ncols=4, bbox_to_anchor=(0.5, -0.16))
     return figure
 
 
 def draw_tempo_steps(a, periods):
     """ITIs after steps of the tempo with and without clicks, and with an adaptive cue."""
-    figure, axes = make_panels(2, 3, 6.6)
-    styles, n = list(step_styles(a["steps"]).values()), a["itis"].shape[-1]
-    for panel, name, rows in zip(axes, a["conditions"], a["median_itis"], strict=False):
-        for style, itis in zip(styles, rows, strict=True):
-            panel.plot(np.arange(1, n + 1), itis, "o-", **THIN, **style)
+    figure, axes = plt.subplots(2, 3, figsize=(WIDTH, 6.6))
+    axes, styles, n = axes.ravel(), step_styles(a["steps"]).values(), a["itis"].shape[-1]
+    rows = [
+        *a["median_itis"][:-1],
+        np.hstack([a["median_itis"][-1], a["median_itis_after_clicks"]]),
+    ]
+    for panel, name, row in zip(axes, a["conditions"], rows, strict=False):
+        for style, itis in zip(styles, row, strict=True):
+            panel.plot(np.arange(1, len(itis) + 1), itis, "o-", **style)
         panel.set(title=name, xlabel="ITI after the step", ylabel="ITI by period before")
         panel.set_ylim(0.4, 1.9)
-    for style, itis in zip(styles, a["median_itis_after_clicks"], strict=True):
-        axes[3].plot(n + 1 + np.arange(len(itis)), itis, "o-", **THIN, **style)
     axes[3].axvline(n + 0.5, color="black", ls=":")
     axes[3].set_title("clicks step, then stop")
     styles = step_styles(measures.CUE_ERRORS).values()
     for panel, condition in zip(axes[4:], measures.CUE_CONDITIONS, strict=True):
         runs = a["cue_errors"][a["cue_condition"] == condition]
         for style, row in zip(styles, np.median(runs, axis=1), strict=True):
-            panel.plot(np.arange(1, len(row) + 1), 100 * row, "o-", **THIN, **style)
+            panel.plot(np.arange(1, len(row) + 1), 100 * row, "o-", **style)
         panel.set(title=f"adaptive cue: {condition}", xlabel="click", ylim=(-65, 150))
         panel.set_ylabel("cue's period, error [%]")
-    finish(axes, axes[4:], axes[[0, 4, 5]], ncols=2, columnspacing=1, loc="upper right")
+    finish(axes, axes[4:], axes[[0, 4, 5]], ncols=2, loc="upper right")
     return figure
 
 
 def draw_drift(a, periods):
     """Position against a metronome without clicks, and the beat with scaled recurrent noise."""
-    figure, axes = make_panels(2, 2, 6.6)
-    position, spread, error, cv = axes
-    k = np.arange(1, a["drift_mean_ms"].shape[1] + 1)
+    figure, axes = plt.subplots(2, 2, figsize=(WIDTH, 6.6))
+    (position, spread), (error, cv) = axes
+    k = np.arange(1, measures.DRIFT_BEATS + 1)
     for b, style in tempo_styles(periods, periods).items():
-        mean = a["drift_mean_ms"][b], a["drift_mean_ms_se"][b]
-        some = b, len(periods)  # error bars of each tempo at other beats
-        position.errorbar(k, *mean, fmt="o-", errorevery=some, **THIN, **style)
-        variance = a["drift_variance_ms2"][b], a["drift_variance_ms2_se"][b]
-        spread.errorbar(k, *variance, fmt="o", **THIN, **style)
-        spread.plot(k, k * a["diffusion_predicted_ms2"][b], lw=1, color=style["color"])
+        mean, variance = (
+            (a[x][b], a[f"{x}_se"][b]) for x in ("drift_mean_ms", "drift_variance_ms2")
+        )
+        some = b, len(periods)  # each tempo has its error bars at other beats
+        position.errorbar(k, *mean, fmt="o-", errorevery=some, **style)
+        spread.errorbar(k, *variance, fmt="o", **style)
+        spread.plot(k, k * a["diffusion_predicted_ms2"][b], **style)
     beats, factors = "beats after a tap, continuation", "factor of the recurrent noise"
     position.set(title="mean position", xlabel=beats, ylabel="behind a metronome [ms]")
     spread.set(title="variance (lines: phase response x noise)", xlabel=beats)
     spread.set(ylabel="variance [ms$^2$]", yscale="log", xscale="log")
-    compared = tempo_styles(periods, measures.tempos_compared(periods)).values()
-    percent = {name: 100 * a[f"noise_{name}"].T for name in ("error", "cv", "fraction_lost")}
-    for style, *rows in zip(compared, *percent.values(), strict=True):
-        for panel, fmt, row in zip((error, cv, cv), ("o-", "o-", "x:"), rows, strict=True):
-            panel.plot(a["noise_scales"], row, fmt, **THICK, **style)
-            style = style | {"label": None} if panel is cv else style
+    for k, style in enumerate(tempo_styles(periods, measures.tempos_compared(periods)).values()):
+        error.plot(a["noise_scales"], 100 * a["noise_error"][:, k], "o-", **style)
+        cv.plot(a["noise_scales"], 100 * a["noise_cv"][:, k], "o-", **style)
+        cv.plot(a["noise_scales"], 100 * a["noise_fraction_lost"][:, k], "x:", color=style["color"])
     error.set(title="error of the mean ITI", xlabel=factors, ylabel="error [%]")
-    cv.set(
-        title="irregularity (crosses: runs lost, %)", xlabel=factors, ylabel="CV of the ITIs [%]"
-    )
-    finish(axes, (position, error), (position, error, cv), ncols=2, loc="upper left")
+    cv.set(title="irregularity (crosses: runs lost)", xlabel=factors, ylabel="CV of the ITIs [%]")
+    finish(axes.flat, axes[:, 0], (position, error, cv), ncols=2, loc="upper left")
     return figure
 
 
@@ -259,14 +250,16 @@ DRAWINGS = {
 def main(config_path=None, checkpoint=None, device="auto", **flags):
     config, model, made_by = open_network(config_path, checkpoint, device, flags, "synchronization")
     settings, periods = config.synchronization, sorted(config.training.periods, reverse=True)
-    with warnings.catch_warnings():  # of NaN for a tempo without a beat, or without noise
-        warnings.simplefilter("ignore", RuntimeWarning)
+    with warnings.catch_warnings(), plt.rc_context(LOOK):
+        warnings.simplefilter("ignore", RuntimeWarning)  # NaN for a tempo without a beat or noise
         results = measure(model, periods, config.task, settings)
         figures = {name: draw(results[name], periods) for name, draw in DRAWINGS.items()}
-    numbers = {"made_by": made_by}
-    for name, arrays in results.items():
-        numbers[name] = {key: arrays[key] for key in arrays if key not in NPZ_ONLY}
-    text, suffix = configuration.to_text(config, made_by), config.plotting.format
+    short = {
+        figure: {name: array for name, array in arrays.items() if name not in NPZ_ONLY}
+        for figure, arrays in results.items()
+    }
+    text, numbers = configuration.to_text(config, made_by), {"made_by": made_by} | short
+    suffix = config.plotting.format
     save_results(settings.folder, text, figures, suffix, results, {"synchronization": numbers})
 
 

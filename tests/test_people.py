@@ -9,7 +9,7 @@ import pytest
 import compare_people
 from zrnn import checkpoints, configuration
 from zrnn.errors import UserError
-from zrnn.synchronization import estimators, people, short_series
+from zrnn.synchronization import estimators, people
 
 PERIOD = 0.4  # [s]
 CLOCK, MOTOR = 0.012, 0.009  # [s] SD of a tapper's clock and motor delays
@@ -40,31 +40,31 @@ def trial(subject="a", continuation=(), late=-0.03, n_clicks=8):
 
 def test_coefficients_of_variation_of_known_intervals():
     steps = 0.01 * (-1.0) ** np.arange(16)  # sum 0
-    assert short_series.coefficient_of_variation(0.4 + steps) == pytest.approx(
+    assert estimators.coefficient_of_variation(0.4 + steps) == pytest.approx(
         0.01 * np.sqrt(16 / 15) / 0.4
     )
     drifting = 0.4 + steps + 0.004 * (np.arange(16) - 7.5)
-    assert short_series.coefficient_of_variation(drifting) > 0.05
+    assert estimators.coefficient_of_variation(drifting) > 0.05
     # the line fitted to the alternation takes a small part of it
-    found = short_series.coefficient_of_variation(drifting, 1)
+    found = estimators.coefficient_of_variation(drifting, 1)
     assert found == pytest.approx(0.01 * np.sqrt(16 / 14) / 0.4, rel=0.01)
-    assert short_series.local_variation(0.4 + steps) == pytest.approx(0.02 / np.sqrt(2) / 0.4)
+    assert estimators.local_variation(0.4 + steps) == pytest.approx(0.02 / np.sqrt(2) / 0.4)
 
 
 def test_local_variation_equals_the_cv_of_independent_intervals_whatever_the_drift():
     rng = np.random.default_rng(0)
     itis = 0.4 + 0.02 * rng.standard_normal(5000)
-    assert short_series.local_variation(itis) == pytest.approx(0.05, rel=0.05)
+    assert estimators.local_variation(itis) == pytest.approx(0.05, rel=0.05)
     drifting = itis + np.linspace(-0.1, 0.1, 5000)
-    assert short_series.local_variation(drifting) == pytest.approx(0.05, rel=0.05)
-    assert short_series.coefficient_of_variation(drifting) > 0.1
+    assert estimators.local_variation(drifting) == pytest.approx(0.05, rel=0.05)
+    assert estimators.coefficient_of_variation(drifting) > 0.1
 
 
 @pytest.mark.parametrize("degree, drift", [(0, 0.0), (1, 0.001)])
 def test_covariances_of_short_series_are_not_biased(degree, drift):
     runs = continuations(np.random.default_rng(1), 4000, drift=drift)
     itis = np.diff(runs, axis=1)
-    variance, lag_1, *longer = short_series.covariances(itis, degree, 3)
+    variance, lag_1, *longer = estimators.unbiased_covariances(itis, degree, 3)
     assert variance == pytest.approx(CLOCK**2 + 2 * MOTOR**2, rel=0.04)
     assert lag_1 == pytest.approx(-(MOTOR**2), rel=0.04)
     np.testing.assert_allclose(longer, 0, atol=0.04 * variance)
@@ -80,7 +80,7 @@ def test_covariances_of_short_series_are_not_biased(degree, drift):
 
 def test_covariances_of_a_long_run_are_those_of_wing_and_kristofferson():
     runs = continuations(np.random.default_rng(2), 4, n_taps=500)
-    variance, lag_1 = short_series.covariances(np.diff(runs, axis=1), 0, 1)
+    variance, lag_1 = estimators.unbiased_covariances(np.diff(runs, axis=1), 0, 1)
     expected = estimators.wing_kristofferson(runs)
     np.testing.assert_allclose([variance + 2 * lag_1, -lag_1], expected, rtol=0.02)
 
@@ -88,29 +88,29 @@ def test_covariances_of_a_long_run_are_those_of_wing_and_kristofferson():
 @pytest.mark.parametrize("alpha, motor", [(0.2, 0.009), (0.3, 0.006), (0.5, 0.004), (0.9, 0.0)])
 def test_bgls_finds_alpha_clock_and_motor(alpha, motor):
     runs = asynchronies(np.random.default_rng(3), 30, 400, alpha, motor)
-    found, *variances = short_series.bgls(runs)
+    found, *variances = estimators.bgls(runs)
     assert found == pytest.approx(alpha, abs=0.05)
     np.testing.assert_allclose(np.sqrt(variances), [CLOCK, motor], atol=0.0015)
     if motor > 0.005:  # motor delays bias a regression
         assert 1 - estimators.autocorrelation(runs, 1)[0] > alpha + 0.08
     runs[:, 50::50] = np.nan
-    assert short_series.bgls(runs)[0] == pytest.approx(alpha, abs=0.06)
+    assert estimators.bgls(runs)[0] == pytest.approx(alpha, abs=0.06)
 
 
 def test_a_tapper_who_never_varies_has_no_alpha_and_no_lags():
-    assert np.isnan(short_series.bgls([np.full(20, -0.03), [np.nan, 1, np.nan]])).all()
+    assert np.isnan(estimators.bgls([np.full(20, -0.03), [np.nan, 1, np.nan]])).all()
     trials = [trial(continuation=0.4 * np.arange(16), n_clicks=30)]
-    summary = short_series.quartiles(people.measure_subjects(trials))
+    summary = estimators.quartiles(people.measure_subjects(trials))
     assert summary["CV [%]"][1] == pytest.approx(0, abs=1e-9)
     assert summary["mean ITI [ms]"][1] == pytest.approx(400)
 
 
 def test_regular_continuations():
     itis = np.full(12, PERIOD)
-    assert short_series.is_regular(itis, PERIOD) and not short_series.is_regular(itis[:9], PERIOD)
-    assert not short_series.is_regular(itis, 2.1 * PERIOD)  # at twice the tempo
+    assert estimators.is_regular(itis, PERIOD) and not estimators.is_regular(itis[:9], PERIOD)
+    assert not estimators.is_regular(itis, 2.1 * PERIOD)  # at twice the tempo
     itis[3] *= 1.6  # a missed tap
-    assert not short_series.is_regular(itis, PERIOD)
+    assert not estimators.is_regular(itis, PERIOD)
 
 
 def test_motor_delays_change_the_measures_as_delays_that_are_added_do():
@@ -118,26 +118,26 @@ def test_motor_delays_change_the_measures_as_delays_that_are_added_do():
     plain = continuations(rng, 3000)
     medians = {}
     for scale in (1.0, 4.0):  # a network whose noise does not matter
-        variance, lag_1 = short_series.covariances(np.diff(plain, axis=1), 0, 1)
+        variance, lag_1 = estimators.unbiased_covariances(np.diff(plain, axis=1), 0, 1)
         medians[scale] = [PERIOD, np.sqrt(variance) / PERIOD, lag_1 / variance]
-    mean, cv, lag = short_series.add_motor_delays(medians, sd)
-    assert mean.shape == cv.shape == lag.shape == (len(short_series.FINE_SCALES), 2)
+    mean, cv, lag = estimators.add_motor_delays(medians, sd)
+    assert mean.shape == cv.shape == lag.shape == (len(estimators.FINE_SCALES), 2)
     np.testing.assert_allclose([mean[7, 0], cv[7, 0], lag[7, 0]], medians[1.0])
     delayed = plain + sd[1] * rng.standard_normal(plain.shape)
-    variance, lag_1 = short_series.covariances(np.diff(delayed, axis=1), 0, 1)
+    variance, lag_1 = estimators.unbiased_covariances(np.diff(delayed, axis=1), 0, 1)
     assert cv[0, 1] == pytest.approx(np.sqrt(variance) / PERIOD, rel=0.03)
     assert lag[0, 1] == pytest.approx(lag_1 / variance, abs=0.02)
 
 
 def test_the_nearest_of_a_grid_by_interquartile_ranges():
     x, y = np.meshgrid([0.0, 1.0, 2.0], [0.0, 10.0, 20.0], indexing="ij")
-    assert short_series.nearest([x, y], [(0.8, 0.9, 1.0), (-90, 12.0, 110, 5)]) == (1, 1)
+    assert estimators.nearest([x, y], [(0.8, 0.9, 1.0), (-90, 12.0, 110, 5)]) == (1, 1)
 
 
 def test_quartiles_keep_never_and_leave_out_unknown():
     found = [{"a": value} for value in (1.0, 2.0, np.nan, np.inf, 3.0)] + [{"b": 1.0}]
-    assert short_series.quartiles(found) == {"a": [1, 2, 3, 4], "b": [1, 1, 1, 1]}
-    assert short_series.quartiles([{"a": np.inf}, {"a": np.inf}, {"a": 1.0}])["a"][1] == np.inf
+    assert estimators.quartiles(found) == {"a": [1, 2, 3, 4], "b": [1, 1, 1, 1]}
+    assert estimators.quartiles([{"a": np.inf}, {"a": np.inf}, {"a": 1.0}])["a"][1] == np.inf
 
 
 def test_measures_of_a_subject_who_is_early():
@@ -262,7 +262,7 @@ def test_a_network_is_driven_like_people(make_oscillator):
 
 def test_noise_and_delays_of_a_single_subject_who_is_like_them():
     medians = {scale: [400, 1.5 * scale, 0.2] for scale in compare_people.NOISE_SCALES}
-    _, cv, lag = short_series.add_motor_delays(medians, 100 * compare_people.DELAY_SDS)
+    _, cv, lag = estimators.add_motor_delays(medians, 100 * compare_people.DELAY_SDS)
     names = (people.MEAN, people.CV, people.LAG_1)
 
     def quartiles(values):

@@ -21,14 +21,6 @@ TASK = SimpleNamespace(cue_constant=0.1, click_width=0.01)
 SETTINGS = SimpleNamespace(noise_runs=2, gain=0.3, seed=0)
 
 
-def test_the_asynchrony_of_the_last_tap():
-    clicks = 1 + 0.2 * np.arange(4)
-    assert adaptive_cue.last_asynchrony(1.23, clicks, 1.3, 0.2) == pytest.approx(0.03)
-    assert adaptive_cue.last_asynchrony(1.38, clicks, 1.39, 0.2) == pytest.approx(-0.02)
-    assert adaptive_cue.last_asynchrony(0.9, clicks, 0.95, 0.2) is None
-    assert adaptive_cue.last_asynchrony(2.0, clicks, 2.05, 0.2) is None
-
-
 def test_clicks_with_and_without_a_lead():
     alone, after_lead = adaptive_cue.click_times(0.0, 0.25), adaptive_cue.click_times(0.2, 0.25)
     np.testing.assert_allclose(np.diff(alone), [0.25] * (adaptive_cue.N_CLICKS - 1))

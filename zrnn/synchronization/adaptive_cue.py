@@ -30,18 +30,6 @@ def adapted_period(period, asynchrony, usual_asynchrony, gain: float):
     return period - gain * (asynchrony - usual_asynchrony)
 
 
-def last_asynchrony(tap: float, clicks, now: float, period: float) -> float | None:
-    """Asynchrony [s] of the last tap, in -1/2 ... 1/2 of the `period` of the cue.
-
-    Relative to the last of the clicks (K,) [s] before `now`, or to one that is due whole periods
-    from it. None where there are no clicks, or no more.
-    """
-    past = clicks[clicks <= now]
-    if len(past) == 0 or now - past[-1] > MAX_PAUSE * period:
-        return None
-    return (tap - past[-1] + period / 2) % period - period / 2
-
-
 def click_times(lead_period: float, click_period: float) -> np.ndarray:
     """Clicks (K,) [s] of a trial, the last N_CLICKS at click_period; no others for a lead of 0."""
     lead = lead_period or click_period
@@ -64,13 +52,12 @@ def run_adaptive_cue(
     and the mean ITI [s] after them (B,), NaN for fewer than three taps.
     """
     dt, size = model.dt, max(1, round(BLOCK / model.dt))
-    period = start_periods.astype(float)
     trains = [click_times(*pair) for pair in zip(lead_periods, click_periods, strict=True)]
     last_clicks = np.array([times[-N_CLICKS:] for times in trains])
     n_steps = size * int(np.ceil((last_clicks.max() + CONTINUATION_SECONDS) / (size * dt)))
     clicks = click_trains(trains, n_steps, dt, task.click_width)
-    outputs, cue_periods = np.zeros((len(trains), n_steps)), []
-    state, last_tap, low = None, np.zeros(len(trains)), HALF_HEIGHT - HYSTERESIS
+    period, cue_periods = start_periods.astype(float), []
+    outputs, state, last_tap = np.zeros((len(trains), n_steps)), None, np.zeros(len(trains))
     for start in range(0, n_steps, size):
         end, window = start + size, max(0, start - round(WINDOW / dt))
         cue_periods.append(period.copy())
@@ -78,13 +65,15 @@ def run_adaptive_cue(
         inputs = torch.stack([clicks[:, start:end], cues[:, None].expand(-1, size)], -1)
         run = simulate.run(model, inputs, noise, state)
         outputs[:, start:end], state = run.outputs, run.end
-        for b in np.flatnonzero((outputs[:, start - 1] >= low) & (outputs[:, end - 1] < low)):
+        low = outputs[:, [start - 1, end - 1]] < HALF_HEIGHT - HYSTERESIS
+        for b in np.flatnonzero(low[:, 1] & ~low[:, 0]):  # a tap has ended
             taps = (window + find_taps(outputs[b, window:end], dt)) * dt
             if len(taps) == 0 or taps[-1] <= last_tap[b] + dt:  # the same tap again
                 continue
-            last_tap[b] = taps[-1]
-            asynchrony = last_asynchrony(last_tap[b], trains[b], end * dt, period[b])
-            if end * dt >= last_clicks[b, 0] and asynchrony is not None:
+            last_tap[b], past = taps[-1], trains[b][trains[b] <= end * dt]
+            if end * dt >= last_clicks[b, 0] and end * dt - past[-1] <= MAX_PAUSE * period[b]:
+                # of the last click, or of one that is due whole periods from it
+                asynchrony = (taps[-1] - past[-1] + period[b] / 2) % period[b] - period[b] / 2
                 expected = np.interp(period[b], *usual)
                 period[b] = adapted_period(period[b], asynchrony, expected, gains[b])
     blocks = np.floor(last_clicks / (size * dt)).astype(int)

@@ -151,7 +151,7 @@ def click_responses(model, free, click_width) -> dict:
     for b in np.flatnonzero(np.isfinite(free.period)):
         heights = [SMALL_HEIGHT, 1.0]
         small[b], full[b] = phase_response.click_responses(model, free, b, heights, click_width)
-    small, advances = small / SMALL_HEIGHT, estimators.wrapped(full)
+    small, advances = small / SMALL_HEIGHT, phase_response.wrapped(full)
     squared_error = np.mean((small - free.click) ** 2, 1) / np.mean(free.click**2, 1)
     return {
         "period_ms": 1e3 * free.period,

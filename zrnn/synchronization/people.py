@@ -12,10 +12,9 @@ import numpy as np
 import torch
 
 from zrnn.errors import UserError
-from zrnn.synchronization import short_series
-from zrnn.synchronization.estimators import autocorrelation, first_within
+from zrnn.synchronization import estimators
+from zrnn.synchronization.estimators import autocorrelation, coefficient_of_variation, first_within
 from zrnn.synchronization.protocols import FIRST_CLICK, run_phase_shifts, tap_along
-from zrnn.synchronization.short_series import coefficient_of_variation, covariances
 from zrnn.taps import asynchronies
 from zrnn.task import context_cue
 
@@ -131,15 +130,15 @@ def continuation_measures(runs) -> dict:
     """Of regular continuations [trial] -> (K,) [s] at one period; names end in units."""
     itis = [np.diff(run) for run in runs]
     slopes = [np.polyfit(np.arange(len(one)), one, 1)[0] for one in itis]
-    mean, lags = np.mean(np.concatenate(itis)), covariances(itis, 0, len(LAGS))
-    variance, lag_1 = covariances(itis, 1, 1)
+    mean, lags = np.mean(np.concatenate(itis)), estimators.unbiased_covariances(itis, 0, len(LAGS))
+    variance, lag_1 = estimators.unbiased_covariances(itis, 1, 1)
     raw = autocorrelation([one - one.mean() for one in itis], 1)[0]
     return {
         MEAN: 1e3 * mean,
         "change of the ITI per tap [ms]": 1e3 * np.median(slopes),
         "CV [%]": 100 * np.median([coefficient_of_variation(one) for one in itis]),
         "CV without drift [%]": 100 * np.median([coefficient_of_variation(one, 1) for one in itis]),
-        "CV, local [%]": 100 * np.median([short_series.local_variation(one) for one in itis]),
+        "CV, local [%]": 100 * np.median([estimators.local_variation(one) for one in itis]),
         "lag 1 of ITIs, not corrected": raw,
         **dict(zip(LAGS, lags[1:] / lags[0], strict=True)),
         LAG_1: lag_1 / variance,
@@ -165,18 +164,18 @@ def synchronization_measures(trials) -> dict:
         * np.sqrt(np.mean([np.nanvar(one, ddof=1) for one in settled])),
         "clicks until steady": np.median(steady),
     }
-    long = [one for one in settled if np.isfinite(one).sum() >= short_series.MIN_ITIS]
+    long = [one for one in settled if np.isfinite(one).sum() >= estimators.MIN_ITIS]
     if long:
         lag_1 = autocorrelation([one - np.nanmean(one) for one in long], 1)[0]
         results |= {"lag 1 of asynchronies": lag_1, "alpha by regression": 1 - lag_1}
-        results["alpha by bGLS"] = short_series.bgls(long)[0]
+        results["alpha by bGLS"] = estimators.bgls(long)[0]
     return results
 
 
 def measure(trials) -> dict:
     """{measure: number} of the trials of one subject at one period."""
     silent = [trial.continuation for trial in trials if len(trial.continuation)]
-    regular = [taps for taps in silent if short_series.is_regular(np.diff(taps), trials[0].period)]
+    regular = [taps for taps in silent if estimators.is_regular(np.diff(taps), trials[0].period)]
     results = {"continuations counted [%]": 100 * len(regular) / len(silent)} if silent else {}
     results |= continuation_measures(regular) if regular else {}
     return results | synchronization_measures(trials)

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from zrnn import simulate
 from zrnn.dynamics import limit_cycle
-from zrnn.synchronization.estimators import iterate_phase_map, locking_pattern, phases_at
 from zrnn.synchronization.protocols import tap_along
 from zrnn.taps import find_taps
 from zrnn.task import context_cue
@@ -23,6 +22,8 @@ PHASES = np.arange(40) / 40  # [cycles] at which an extra click begins
 READ_AFTER = 8.5  # [cycles] from phase 0 of the cycle with the click until its response is read
 SETTLE_SECONDS = 2.0  # [s] with clicks, then without, before the cycle is measured
 ADJOINT_CYCLES = 6.2  # [cycles of the slowest beat] of the run with the adjoint
+LOCKING_PATTERNS = ((1, 1), (1, 2), (2, 1))  # (taps, clicks) of one repetition
+MAX_SLIP = 0.05  # [cycles] by which a locked phase may vary in the second half of a run
 LOCKING_CYCLES = 30  # [cycles] of clicks at another tempo
 
 
@@ -118,8 +119,57 @@ def locking_patterns(model, free: FreeCycles, b: int, ratios, heights, click_wid
     return np.reshape(patterns, (len(heights), len(ratios)))
 
 
+def phases_at(times, taps) -> np.ndarray:
+    """Phase [cycles] of the beat at times (M,): 0 at the first tap (K,), 1 at the second, ...
+
+    The phase grows linearly between taps, and for one ITI before the first and after the last.
+    """
+    if len(taps) < 2:
+        return np.full(len(times), np.nan)
+    extended = [2 * taps[0] - taps[1], *taps, 2 * taps[-1] - taps[-2]]
+    return np.interp(times, extended, np.arange(-1, len(taps) + 1))
+
+
+def wrapped(phases) -> np.ndarray:
+    """Phases [cycles] in -1/2 ... 1/2."""
+    return (np.asarray(phases) + 0.5) % 1 - 0.5
+
+
+def locking_pattern(phases) -> int:
+    """1 + the index in LOCKING_PATTERNS of the pattern of phases (K,) [cycles] at clicks, or 0.
+
+    p taps to q clicks: over q clicks the phase grows by p, throughout the second half of the run.
+    """
+    second_half = np.asarray(phases)[len(phases) // 2 :]
+    for number, (p, q) in enumerate(LOCKING_PATTERNS, start=1):
+        slip = second_half[::q] - p * np.arange(len(second_half[::q]))
+        if len(slip) > 2 and np.ptp(slip) < MAX_SLIP:
+            return number
+    return 0
+
+
+def interpolate_response(response, phases) -> np.ndarray:
+    """A phase-response curve (P,) [cycles], known at phases p / P, at any phases [cycles].
+
+    Linear between neighbours modulo one cycle; whole cycles are those of the nearer neighbour.
+    """
+    response, position = np.asarray(response), np.asarray(phases) % 1 * len(response)
+    left = np.floor(position).astype(int) % len(response)
+    fraction = position - np.floor(position)
+    jump = response[(left + 1) % len(response)] - response[left]
+    cycles = np.round(jump)
+    return response[left] + fraction * (jump - cycles) + np.where(fraction > 0.5, cycles, 0)
+
+
 def predicted_patterns(responses, ratios) -> np.ndarray:
-    """`locking_patterns` (H, M) as the phase-response curves (H, P) alone predict them."""
-    n_clicks = 2 * LOCKING_CYCLES  # the number of the fastest clicks that are measured
-    maps = [iterate_phase_map(response, ratios, n_clicks) for response in responses]
-    return np.array([[locking_pattern(phases) for phases in run.T] for run in maps])
+    """`locking_patterns` (H, M) as the phase-response curves (H, P) alone predict them.
+
+    Each click adds the response to the phase; the first click comes at a tap.
+    """
+    patterns, n_clicks = [], 2 * LOCKING_CYCLES  # the number of the fastest clicks of all ratios
+    for response in responses:
+        phases = [np.zeros(len(ratios))]
+        while len(phases) < n_clicks:
+            phases.append(phases[-1] + interpolate_response(response, phases[-1]) + ratios)
+        patterns.append([locking_pattern(run) for run in np.transpose(phases)])
+    return np.array(patterns)
