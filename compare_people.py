@@ -88,9 +88,13 @@ def fit_noise(scaled, summary) -> dict:
         groups = [g for k, g in summary[period].items() if k != NETWORKS and {*names} <= {*g}]
         if groups and all({*names} <= {*one} for one in found.values()):
             medians = {k: [one[name][1] for name in names] for k, one in found.items()}
-            grids = estimators.add_motor_delays(medians, delays)
-            pair = estimators.nearest(grids[1:], [groups[0][name] for name in names[1:]])
-            fits[period] = dict(zip(names, grids, strict=True)), groups[0], pair
+            grids = dict(zip(names, estimators.add_motor_delays(medians, delays), strict=True))
+            squares = []  # of the distance in interquartile ranges; in medians for one subject
+            for name in names[1:]:
+                low, median, high, _ = groups[0][name]
+                squares.append(np.square((grids[name] - median) / (high - low or median)))
+            pair = np.unravel_index(np.sum(squares, axis=0).argmin(), squares[0].shape)
+            fits[period] = grids, groups[0], pair
     return fits
 
 
@@ -130,13 +134,14 @@ def draw_fit(lags, plane, period, colour, fit, networks):
     plane.plot(where[0][pair[0]], where[1][pair[1]], "*", color=colour, ms=14, label=label)
 
 
-def draw_shifts(panel, networks, published=people.PUBLISHED[people.SHIFT_PERIOD]):
+def draw_shifts(panel, networks):
     """Asynchronies of networks and, as quoted, of people after a shift of the clicks."""
     for start, colour in (("shift -50 ms", "#542788"), ("shift +50 ms", "#B35806")):
         rows = [row for name, row in networks.items() if name.startswith(start)]
         rows, style = dict(enumerate(rows, start=1)), {"ms": 4, "color": colour}
         draw_quartiles(panel, rows, "s--", label=f"{start}, {NETWORKS}", **style)
-        quoted = [float(v) for name, v in published.items() if name.startswith(start)]
+        published = people.PUBLISHED[people.SHIFT_PERIOD].items()
+        quoted = [float(text) for name, text in published if name.startswith(start)]
         panel.plot([1, 2], quoted, "o-", label=f"{start}, people", **style)
     panel.set(title="f  clicks shift at 500 ms", xlabel="click, from the first shifted one")
     panel.set(ylabel="change of the asynchrony [ms]", xticks=[1, 2, 3])

@@ -197,7 +197,7 @@ def draw_tempo_steps(a, periods):
         for style, itis in zip(styles, row, strict=True):
             panel.plot(np.arange(1, len(itis) + 1), itis, "o-", **style)
         panel.set(title=name, xlabel="ITI after the step", ylabel="ITI by period before")
-        panel.set_ylim(0.4, 1.9)
+        panel.set(ylim=(0.4, 1.9), xticks=range(4, n + 1, 4))
     axes[3].axvline(n + 0.5, color="black", ls=":")
     axes[3].set_title("clicks step, then stop")
     styles = step_styles(measures.CUE_ERRORS).values()

@@ -129,11 +129,6 @@ def test_motor_delays_change_the_measures_as_delays_that_are_added_do():
     assert lag[0, 1] == pytest.approx(lag_1 / variance, abs=0.02)
 
 
-def test_the_nearest_of_a_grid_by_interquartile_ranges():
-    x, y = np.meshgrid([0.0, 1.0, 2.0], [0.0, 10.0, 20.0], indexing="ij")
-    assert estimators.nearest([x, y], [(0.8, 0.9, 1.0), (-90, 12.0, 110, 5)]) == (1, 1)
-
-
 def test_quartiles_keep_never_and_leave_out_unknown():
     found = [{"a": value} for value in (1.0, 2.0, np.nan, np.inf, 3.0)] + [{"b": 1.0}]
     assert estimators.quartiles(found) == {"a": [1, 2, 3, 4], "b": [1, 1, 1, 1]}
@@ -260,17 +255,22 @@ def test_a_network_is_driven_like_people(make_oscillator):
     assert list(shifts)[:2] == list(people.PUBLISHED[0.5])[:2] and len(shifts) == 6
 
 
-def test_noise_and_delays_of_a_single_subject_who_is_like_them():
+def test_noise_and_delays_of_people_who_are_like_them():
     medians = {scale: [400, 1.5 * scale, 0.2] for scale in compare_people.NOISE_SCALES}
     _, cv, lag = estimators.add_motor_delays(medians, 100 * compare_people.DELAY_SDS)
-    names = (people.MEAN, people.CV, people.LAG_1)
 
-    def quartiles(values):
-        return {name: [value] * 3 + [1] for name, value in zip(names, values, strict=True)}
+    def quartiles(values, spreads=(0, 0, 0)):
+        rows = zip((people.MEAN, people.CV, people.LAG_1), values, spreads, strict=True)
+        return {name: [value - half, value, value + half, 5] for name, value, half in rows}
 
-    scaled = {0.4: {scale: quartiles(values) for scale, values in medians.items()}}
-    summary = {0.4: {"own": quartiles([390, cv[20, 16], lag[20, 16]])}}
-    assert compare_people.fit_noise(scaled, summary)[0.4][2] == (20, 16)
+    def nearest(*people):
+        scaled = {0.4: {scale: quartiles(values) for scale, values in medians.items()}}
+        return compare_people.fit_noise(scaled, {0.4: {"own": quartiles(*people)}})[0.4][2]
+
+    assert nearest([390, cv[20, 16], lag[20, 16]]) == (20, 16)  # a single subject
+    other_lag = [390, cv[20, 16], lag[20, 16] - 0.3]
+    assert cv[nearest(other_lag, (0, 1e-3, 1e3))] == pytest.approx(cv[20, 16], rel=0.01)
+    assert lag[nearest(other_lag, (0, 1e3, 1e-3))] == pytest.approx(other_lag[2], abs=0.01)
 
 
 @pytest.mark.parametrize("silent", [False, True])

@@ -261,4 +261,5 @@ def test_the_shape_of_trajectories():
 
 
 def test_the_compared_tempos():
-    assert measures.tempos_compared([0.1, 0.5, 0.2]) == [0.5, 0.2, 0.1]
+    assert measures.tempos_compared([0.5, 0.3, 0.2, 0.15, 0.1]) == [0.5, 0.2, 0.1]
+    assert measures.tempos_compared([0.5]) == [0.5]

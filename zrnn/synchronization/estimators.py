@@ -259,16 +259,3 @@ def quartiles(found: list[dict]) -> dict:
             three = np.percentile(values, [25, 50, 75], method="inverted_cdf")
             summary[name] = [*three.tolist(), len(values)]
     return summary
-
-
-def nearest(grids, targets) -> tuple[int, ...]:
-    """Indices at which grids, arrays of one shape, are nearest to targets.
-
-    targets: [first quartile, median, third quartile, ...] for each grid. The distance is that from
-    the medians, in units of the interquartile ranges; of the medians for a single subject.
-    """
-    squares = [
-        np.square((grid - median) / (high - low or median))
-        for grid, (low, median, high, *_) in zip(grids, targets, strict=True)
-    ]
-    return np.unravel_index(np.sum(squares, axis=0).argmin(), squares[0].shape)

@@ -233,6 +233,5 @@ def adaptive_cue(model, period, task, usual, gain: float, n_runs: int, seed: int
 
 
 def tempos_compared(periods) -> list[float]:
-    """Slowest, middle and fastest of the trained periods [s]; the middle one is the reference."""
-    ordered = sorted(set(periods), reverse=True)
-    return sorted({ordered[0], ordered[len(ordered) // 2], ordered[-1]}, reverse=True)
+    """First, middle and last of the trained periods [s]; the middle one is the reference."""
+    return list(dict.fromkeys([periods[0], periods[len(periods) // 2], periods[-1]]))
