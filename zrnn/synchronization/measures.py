@@ -38,8 +38,8 @@ def describe(series, name: str) -> dict:
     """Mean, SD and autocorrelation (MAX_LAG,) of ITIs or asynchronies [run] -> (K,) [s]."""
     mean, sd = 1e3 * estimators.mean_and_sd(series)
     lags = estimators.autocorrelation(series, MAX_LAG)
-    numbers = {f"{name}_mean_ms": mean, f"{name}_sd_ms": sd, f"{name}_lag1": lags[0]}
-    return numbers | {f"{name}_lags": lags}
+    found = {"mean_ms": mean, "sd_ms": sd, "lag1": lags[0], "lags": lags}
+    return {f"{name}_{measure}": value for measure, value in found.items()}
 
 
 def synchronization(taps, maxima, clicks, period) -> dict:
@@ -61,9 +61,9 @@ def continuation(taps, period, predicted, rng) -> dict:
     predicted: diffusion [s^2] by the phase response; rng: of motor delays that are added as a test.
     """
 
-    def clock_and_motor(runs, prefix=""):
+    def clock_and_motor(runs):
         clock, motor = 1e6 * estimators.wing_kristofferson(runs)
-        return {f"{prefix}clock_variance_ms2": clock, f"{prefix}motor_variance_ms2": motor}
+        return {"clock_variance_ms2": clock, "motor_variance_ms2": motor}
 
     def estimates(runs):
         mean, variance = estimators.drift(runs, period, DRIFT_BEATS)
@@ -73,8 +73,9 @@ def continuation(taps, period, predicted, rng) -> dict:
         return itis | clock_and_motor(runs) | position
 
     delayed = [run + MOTOR_SD * rng.standard_normal(len(run)) for run in taps]
-    delayed = jackknife(lambda runs: clock_and_motor(runs, "delays_added_"), delayed)
-    return jackknife(estimates, taps) | delayed | {"diffusion_predicted_ms2": 1e6 * predicted}
+    delayed = jackknife(clock_and_motor, delayed)
+    found = jackknife(estimates, taps) | {"diffusion_predicted_ms2": 1e6 * predicted}
+    return found | {f"delays_added_{name}": value for name, value in delayed.items()}
 
 
 def phase_shifts(shifted, period) -> dict:
@@ -152,7 +153,7 @@ def click_responses(model, free, click_width) -> dict:
         heights = [SMALL_HEIGHT, 1.0]
         small[b], full[b] = phase_response.click_responses(model, free, b, heights, click_width)
     small, advances = small / SMALL_HEIGHT, phase_response.wrapped(full)
-    squared_error = np.mean((small - free.click) ** 2, 1) / np.mean(free.click**2, 1)
+    error = np.sqrt(np.mean((small - free.click) ** 2, 1) / np.mean(free.click**2, 1))
     return {
         "period_ms": 1e3 * free.period,
         "largest_advance": np.nanmax(advances, axis=1),
@@ -160,7 +161,7 @@ def click_responses(model, free, click_width) -> dict:
         "mean_advance": np.nanmean(advances.clip(min=0), axis=1),
         "mean_delay": np.nanmean(advances.clip(max=0), axis=1),
         "fraction_of_phases_that_stop_the_beat": np.isnan(full).mean(axis=1),
-        "adjoint_error": np.sqrt(squared_error),  # by the RMS of the adjoint's response
+        "adjoint_error": error,  # by the RMS of the adjoint's response
         "phases": phase_response.PHASES,
         "small_clicks": small,
         "clicks": full,

@@ -158,10 +158,10 @@ def synchronization_measures(trials) -> dict:
         return {}
     mean = np.nanmean(np.concatenate(settled))
     steady = [first_within(one - mean, STEADY * period) for one in known if len(one) > 2]
+    variances = [np.nanvar(one, ddof=1) for one in settled]
     results = {
         "mean asynchrony [ms]": 1e3 * mean,
-        "SD of asynchronies [ms]": 1e3
-        * np.sqrt(np.mean([np.nanvar(one, ddof=1) for one in settled])),
+        "SD of asynchronies [ms]": 1e3 * np.sqrt(np.mean(variances)),
         "clicks until steady": np.median(steady),
     }
     long = [one for one in settled if np.isfinite(one).sum() >= estimators.MIN_ITIS]

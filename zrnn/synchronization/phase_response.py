@@ -83,13 +83,16 @@ def free_cycles(model, periods, task) -> FreeCycles:
 
 
 def tap_from_cycle(model, free: FreeCycles, b: int, trains, heights, n_cycles, width) -> list:
-    """Taps, (K,) [s] from free.start for each row, of cycle b with clicks at times `trains`.
+    """Taps [trial] -> (K,) of cycle b with clicks at `trains`, both in cycles after its first tap.
 
-    heights (rows,); the run ends n_cycles after the first tap; width [s] of a click.
+    heights: of the clicks in each trial; width [s] of a click.
     """
-    n_steps = round((free.first_tap[b] + n_cycles * free.period[b]) / model.dt)
+    first, period = free.first_tap[b], free.period[b]
+    trains = [first + np.asarray(clicks) * period for clicks in trains]
     cues, state = np.full(len(trains), free.cues[b]), free.start[b].expand(len(trains), -1)
-    return tap_along(model, trains, cues, n_steps, width, heights, state=state)
+    n_steps = round((first + n_cycles * period) / model.dt)
+    taps = tap_along(model, trains, cues, n_steps, width, heights, state=state)
+    return [(run - first) / period for run in taps]
 
 
 def click_responses(model, free: FreeCycles, b: int, heights, click_width) -> np.ndarray:
@@ -97,23 +100,21 @@ def click_responses(model, free: FreeCycles, b: int, heights, click_width) -> np
 
     NaN where the beat has stopped by the time when the response is read.
     """
-    period, first = free.period[b], free.first_tap[b]
-    trains = [[], *([first + phase * period] for _ in heights for phase in PHASES)]
+    trains = [[], *([phase] for _ in heights for phase in PHASES)]
     rows = [0.0, *np.repeat(heights, len(PHASES))]
     taps = tap_from_cycle(model, free, b, trains, rows, READ_AFTER + 1.5, click_width)
-    read = first + READ_AFTER * period
-    ends = np.array([phases_at([read], run)[0] for run in taps])
+    ends = np.array([phases_at([READ_AFTER], run)[0] for run in taps])
     for k, run in enumerate(taps):
-        if not ((run > read - 1.5 * period) & (run <= read)).any() or run[-1] < read:
+        before = (run > READ_AFTER - 1.5) & (run <= READ_AFTER)
+        if not before.any() or run[-1] < READ_AFTER:
             ends[k] = np.nan
     return (ends[1:] - ends[0]).reshape(len(heights), -1)
 
 
 def locking_patterns(model, free: FreeCycles, b: int, ratios, heights, click_width) -> np.ndarray:
     """`locking_pattern` (H, M) of cycle b, with clicks at `ratios` (M,) times its period."""
-    period, first = free.period[b], free.first_tap[b]
-    trains = [first + np.arange(0, LOCKING_CYCLES, ratio) * period for ratio in ratios]
-    trains, rows = trains * len(heights), np.repeat(heights, len(ratios))
+    trains = [np.arange(0, LOCKING_CYCLES, ratio) for ratio in ratios] * len(heights)
+    rows = np.repeat(heights, len(ratios))
     taps = tap_from_cycle(model, free, b, trains, rows, LOCKING_CYCLES + 1.5, click_width)
     patterns = [locking_pattern(phases_at(*pair)) for pair in zip(trains, taps, strict=True)]
     return np.reshape(patterns, (len(heights), len(ratios)))
