@@ -62,8 +62,9 @@ def drive_networks(paths, trials, runs: int, config_path, device, flags) -> tupl
                 if period == people.SHIFT_PERIOD and scale == 1:
                     one |= people.shift_clicks(model, *settings)
                 found.setdefault(period, {}).setdefault(scale, []).append(one)
-    scaled = {p: {k: estimators.quartiles(some) for k, some in found[p].items()} for p in found}
-    return scaled, config, made_by
+    for scales in found.values():
+        scales.update((scale, estimators.quartiles(some)) for scale, some in scales.items())
+    return found, config, made_by
 
 
 def table(summary) -> str:

@@ -77,18 +77,19 @@ def finish(axes, with_zero=(), with_legend=(), **legend):
         panel.legend(**legend)
 
 
-def tempo_styles(periods, some) -> dict:
-    """{index in periods: colour and label} of some of the periods."""
+def colour_by_tempo(panel, periods, some) -> list[str]:
+    """The next lines of the panel are coloured by some of the periods; returns their labels."""
     colours = period_colours(periods)
-    styles = [{"color": colours[one], "label": label_of(one, periods)} for one in some]
-    return dict(zip(map(periods.index, some), styles, strict=True))
+    panel.set_prop_cycle(color=[colours[period] for period in some])
+    return [label_of(period, periods) for period in some]
 
 
-def step_styles(steps) -> dict:
-    """{step: colour and label}: LATER or EARLIER, the paler the smaller the step."""
+def colour_by_step(panel, steps) -> list[str]:
+    """The next lines are coloured by steps, LATER or EARLIER, the paler the smaller; labels."""
     opacity = 0.35 + 0.65 * np.abs(steps) / np.abs(steps).max()
-    colours = zip(np.where(steps > 0, LATER, EARLIER), opacity, strict=True)
-    return {k: {"color": c, "label": f"{k:+.0%}"} for k, c in zip(steps, colours, strict=True)}
+    colours = np.where(steps > 0, LATER, EARLIER)
+    panel.set_prop_cycle(color=list(zip(colours, opacity, strict=True)))
+    return [f"{step:+.0%}" for step in steps]
 
 
 def draw_synchronization(a, periods):
@@ -106,11 +107,12 @@ def draw_tapping(axes, a, periods):
     asynchrony.errorbar(ms, mean, sd, fmt="ko-", capsize=2, label="midpoint, bars: SD")
     asynchrony.plot(ms, a["asynchrony_of_maxima_mean_ms"], "s--", color="0.5", label="maximum")
     asynchrony.set(title="asynchrony", ylabel="tap minus click [ms]", xlabel="period [ms]")
-    k = np.arange(1, measures.MAX_LAG + 1)
+    k, compared = np.arange(1, measures.MAX_LAG + 1), measures.tempos_compared(periods)
+    labels = colour_by_tempo(itis, periods, compared)
     for phase, (fmt, name) in PHASES.items():
-        for b, style in tempo_styles(periods, measures.tempos_compared(periods)).items():
+        for b, label in zip(map(periods.index, compared), labels, strict=True):
             lags = a[f"{phase}_iti_lags"][b], a[f"{phase}_iti_lags_se"][b]
-            itis.errorbar(k, *lags, fmt=fmt, **style | {"label": f"{style['label']}, {name}"})
+            itis.errorbar(k, *lags, fmt=fmt, label=f"{label}, {name}")
     itis.set(title="ITIs", xlabel="lag", ylabel="autocorrelation", ylim=(-0.6, 1.1))
     for prefix, fmt, added in (("", "o-", ""), ("delays_added_", "s:", ", delays added")):
         for part, colour in (("clock", "black"), ("motor", MOTOR)):
@@ -124,20 +126,19 @@ def draw_correction(axes, a, periods):
     """Alpha, shift of the next tap against that of the clicks, and shape of the trajectories."""
     alpha, shift, trajectory = axes
     ms, shifts, compared = 1e3 * np.array(periods), a["shifts"], measures.tempos_compared(periods)
-    next_tap = a["corrected_fraction"][..., 1]  # (B, S)
+    next_tap, order = a["corrected_fraction"][..., 1], np.argsort(shifts)  # (B, S)
     alpha.errorbar(ms, a["alpha"], a["alpha_se"], fmt="ko-", label="regular clicks")
-    sizes = np.unique(np.abs(shifts))[[0, -1]]
-    for size, style in step_styles(np.append(sizes, -sizes)).items():
-        fmt, label = "^-" if size > 0 else "v-", {"label": f"shift {style['label']}"}
-        alpha.plot(ms, next_tap[:, shifts == size], fmt, **style | label)
+    chosen = order[[len(order) // 2, -1, len(order) // 2 - 1, 0]]  # smallest and largest, both ways
+    labels = [f"shift {label}" for label in colour_by_step(alpha, shifts[chosen])]
+    alpha.plot(ms, next_tap[:, chosen], "^-", label=labels)
     alpha.set(title="phase correction", ylabel="alpha", ylim=(0, 2.1), xlabel="period [ms]")
-    order, percent = np.argsort(shifts), 100 * np.sort(shifts)
-    for b, style in tempo_styles(periods, compared).items():
-        shift.plot(percent, percent * next_tap[b, order], "o-", **style)
+    rows, percent = [periods.index(period) for period in compared], 100 * shifts[order]
+    moved = percent[:, None] * next_tap[rows][:, order].T
+    shift.plot(percent, moved, "o-", label=colour_by_tempo(shift, periods, compared))
     shift.axline((0, 0), slope=1, color="0.7", lw=1, zorder=0)
     shift.set(title="phase shift", ylabel="shift of the next tap [%]")
     shift.set_xlabel("shift of the clicks [% of period]")
-    middle = periods.index(compared[len(compared) // 2])
+    middle = rows[len(rows) // 2]
     for phase, (fmt, _) in PHASES.items():
         for name, colour in (("radius", "black"), ("speed", SPEED), ("active_units", ACTIVE)):
             values = a.get(f"{phase}_{name}", np.full(len(periods), np.nan))
@@ -150,18 +151,15 @@ def draw_correction(axes, a, periods):
 def draw_phase_response(a, periods):
     """The response to one extra click, of full height and small."""
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 4.2))
-    large, small = axes
-    for b, style in tempo_styles(periods, periods).items():
-        full = wrapped(a["clicks"][b])
-        jumps = np.flatnonzero(np.abs(np.diff(full)) > 0.5) + 1  # where the line is interrupted
-        large.plot(*(np.insert(row, jumps, np.nan) for row in (a["phases"], full)), "o-", **style)
-        small.plot(a["phases"], a["small_clicks"][b], "o", **style)
-        small.plot(a["phases"], a["adjoint"][b], **style)
-    large.set(title="one click", ylabel="advance [cycles]")
-    small.set(title="small click (dots), adjoint (lines)", ylabel="advance by height [cycles]")
     for panel in axes:
+        labels = colour_by_tempo(panel, periods, periods)
         panel.set(xlabel="phase at which the click begins (0: tap)", xlim=(0, 1))
-    finish(axes, axes, [large], ncols=2)
+    axes[0].plot(a["phases"], wrapped(a["clicks"]).T, "o", label=labels)
+    axes[1].plot(a["phases"], a["small_clicks"].T, "o")
+    axes[1].plot(a["phases"], a["adjoint"].T)
+    axes[0].set(title="one click", ylabel="advance [cycles]")
+    axes[1].set(title="small click (dots), adjoint (lines)", ylabel="advance by height [cycles]")
+    finish(axes, axes, axes[:1], ncols=2)
     return figure
 
 
@@ -188,23 +186,19 @@ def draw_arnold_tongues(a, periods):
 def draw_tempo_steps(a, periods):
     """ITIs after steps of the tempo with and without clicks, and with an adaptive cue."""
     figure, axes = plt.subplots(2, 3, figsize=(WIDTH, 6.6))
-    axes, styles, n = axes.ravel(), step_styles(a["steps"]).values(), a["itis"].shape[-1]
-    rows = [
-        *a["median_itis"][:-1],
-        np.hstack([a["median_itis"][-1], a["median_itis_after_clicks"]]),
-    ]
-    for panel, name, row in zip(axes, a["conditions"], rows, strict=False):
-        for style, itis in zip(styles, row, strict=True):
-            panel.plot(np.arange(1, len(itis) + 1), itis, "o-", **style)
+    axes, n, after_step = axes.ravel(), a["itis"].shape[-1], list(a["median_itis"])
+    after_step[3] = np.hstack([after_step[3], a["median_itis_after_clicks"]])
+    for panel, name, itis in zip(axes, a["conditions"], after_step, strict=False):
+        labels = colour_by_step(panel, a["steps"])
+        panel.plot(np.arange(1, itis.shape[1] + 1), itis.T, "o-", label=labels)
         panel.set(title=name, xlabel="ITI after the step", ylabel="ITI by period before")
         panel.set(ylim=(0.4, 1.9), xticks=range(4, n + 1, 4))
     axes[3].axvline(n + 0.5, color="black", ls=":")
     axes[3].set_title("clicks step, then stop")
-    styles = step_styles(measures.CUE_ERRORS).values()
     for panel, condition in zip(axes[4:], measures.CUE_CONDITIONS, strict=True):
-        runs = a["cue_errors"][a["cue_condition"] == condition]
-        for style, row in zip(styles, np.median(runs, axis=1), strict=True):
-            panel.plot(np.arange(1, len(row) + 1), 100 * row, "o-", **style)
+        error = np.median(a["cue_errors"][a["cue_condition"] == condition], axis=1)
+        labels = colour_by_step(panel, measures.CUE_ERRORS)
+        panel.plot(np.arange(1, error.shape[1] + 1), 100 * error.T, "o-", label=labels)
         panel.set(title=f"adaptive cue: {condition}", xlabel="click", ylim=(-65, 150))
         panel.set_ylabel("cue's period, error [%]")
     finish(axes, axes[4:], axes[[0, 4, 5]], ncols=2, loc="upper right")
@@ -215,25 +209,28 @@ def draw_drift(a, periods):
     """Position against a metronome without clicks, and the beat with scaled recurrent noise."""
     figure, axes = plt.subplots(2, 2, figsize=(WIDTH, 6.6))
     (position, spread), (error, cv) = axes
-    k = np.arange(1, measures.DRIFT_BEATS + 1)
-    for b, style in tempo_styles(periods, periods).items():
-        mean, variance = (
-            (a[x][b], a[f"{x}_se"][b]) for x in ("drift_mean_ms", "drift_variance_ms2")
-        )
-        some = b, len(periods)  # each tempo has its error bars at other beats
-        position.errorbar(k, *mean, fmt="o-", errorevery=some, **style)
-        spread.errorbar(k, *variance, fmt="o", **style)
-        spread.plot(k, k * a["diffusion_predicted_ms2"][b], **style)
-    beats, factors = "beats after a tap, continuation", "factor of the recurrent noise"
-    position.set(title="mean position", xlabel=beats, ylabel="behind a metronome [ms]")
-    spread.set(title="variance (lines: phase response x noise)", xlabel=beats)
-    spread.set(ylabel="variance [ms$^2$]", yscale="log", xscale="log")
-    for k, style in enumerate(tempo_styles(periods, measures.tempos_compared(periods)).values()):
-        error.plot(a["noise_scales"], 100 * a["noise_error"][:, k], "o-", **style)
-        cv.plot(a["noise_scales"], 100 * a["noise_cv"][:, k], "o-", **style)
-        cv.plot(a["noise_scales"], 100 * a["noise_fraction_lost"][:, k], "x:", color=style["color"])
-    error.set(title="error of the mean ITI", xlabel=factors, ylabel="error [%]")
-    cv.set(title="irregularity (crosses: runs lost)", xlabel=factors, ylabel="CV of the ITIs [%]")
+    k, scales = np.arange(1, measures.DRIFT_BEATS + 1), a["noise_scales"]
+    for panel, name, fmt in (
+        (position, "drift_mean_ms", "o-"),
+        (spread, "drift_variance_ms2", "o"),
+    ):
+        for b, label in enumerate(colour_by_tempo(panel, periods, periods)):
+            every = (b, len(periods)) if panel is position else 1  # bars beside each other
+            panel.errorbar(
+                k, a[name][b], a[f"{name}_se"][b], fmt=fmt, errorevery=every, label=label
+            )
+        panel.set_xlabel("beats after a tap, continuation")
+    spread.plot(k, np.outer(k, a["diffusion_predicted_ms2"]))
+    position.set(title="mean position", ylabel="behind a metronome [ms]")
+    spread.set(title="variance (lines: phase response x noise)", ylabel="variance [ms$^2$]")
+    spread.set(yscale="log", xscale="log")
+    for panel, name in ((error, "noise_error"), (cv, "noise_cv")):
+        labels = colour_by_tempo(panel, periods, measures.tempos_compared(periods))
+        panel.plot(scales, 100 * a[name], "o-", label=labels)
+        panel.set_xlabel("factor of the recurrent noise")
+    cv.plot(scales, 100 * a["noise_fraction_lost"], "x:")
+    error.set(title="error of the mean ITI", ylabel="error [%]")
+    cv.set(title="irregularity (crosses: runs lost)", ylabel="CV of the ITIs [%]")
     finish(axes.flat, axes[:, 0], (position, error, cv), ncols=2, loc="upper left")
     return figure
 

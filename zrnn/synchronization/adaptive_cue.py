@@ -23,9 +23,8 @@ def adapted_period(period, asynchrony, usual_asynchrony, gain: float):
     """Period [s] of the cue after a tap, by period correction.
 
     A tap later than usual_asynchrony [s], the network's mean at this tempo, means that the cue is
-    too slow. This follows the bias current of Bose, Byrne & Rinzel (2019), which learns the tempo
-    of clicks from the timing errors of its spikes. With 0 as the reference, the cue would settle at
-    a wrong tempo.
+    too slow; relative to 0, it would settle at a wrong tempo. This follows the bias current of
+    Bose, Byrne & Rinzel (2019), which learns the tempo of clicks from the errors of its spikes.
     """
     return period - gain * (asynchrony - usual_asynchrony)
 

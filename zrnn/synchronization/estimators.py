@@ -35,8 +35,7 @@ def at_lag(values, lag: int) -> tuple[np.ndarray, np.ndarray]:
 def output_maxima(output, taps) -> np.ndarray:
     """Samples (K,) of the maximum of the output (T,) around each tap (K,) [samples].
 
-    A second definition of the time of a tap. Noise moves it more than the midpoint that is
-    `taps.find_taps`, but the mean difference shows whether the wave is asymmetric.
+    The mean difference to the midpoint, `taps.find_taps`, shows whether the wave is asymmetric.
     """
     if len(taps) == 0:
         return np.empty(0)
@@ -47,7 +46,7 @@ def output_maxima(output, taps) -> np.ndarray:
 def jackknife(estimator: Callable, runs: Sequence) -> dict:
     """{name: value, name_se: its standard error} of estimator(runs) = {name: number or array}.
 
-    Leaves out one run at a time. The runs must be independent; the values in a run need not be.
+    The runs must be independent; the values in a run need not be.
     """
     n, results = len(runs), {}
     left_out = [estimator([*runs[:i], *runs[i + 1 :]]) for i in range(n) if n > 1]
@@ -64,10 +63,7 @@ def mean_and_sd(runs) -> np.ndarray:
 
 
 def autocovariance(runs, max_lag: int) -> np.ndarray:
-    """Covariances (max_lag + 1,) at lags 0, 1, ... within the runs, around the mean of all runs.
-
-    The mean of each single run would bias the covariances of short runs towards negative values.
-    """
+    """Covariances (max_lag + 1,) at lags 0, 1, ... within the runs, around the mean of all runs."""
     deviations = padded(runs) - mean_and_sd(runs)[0]
     products = [np.multiply(*at_lag(deviations, lag)) for lag in range(max_lag + 1)]
     return np.array([np.nanmean(one) for one in products])
@@ -91,10 +87,7 @@ def regular_intervals(taps) -> np.ndarray:
 
 
 def regular_asynchronies(taps, clicks, period: float) -> np.ndarray:
-    """`taps.asynchronies` (K,) with clicks (K,), of the taps that begin or end a regular interval.
-
-    NaN for the other clicks.
-    """
+    """`taps.asynchronies` (K,) with clicks (K,), NaN unless the tap is at a regular interval."""
     known = np.pad(np.isfinite(regular_intervals(taps)), 1)
     regular = (known[:-1] | known[1:])[: len(taps)]
     return asynchronies(np.asarray(taps, dtype=float)[regular], np.asarray(clicks), period)
@@ -112,20 +105,19 @@ def wing_kristofferson(runs) -> np.ndarray:
 
 
 def phase_correction(runs, clicks, period: float) -> float:
-    """Alpha, the fraction of an asynchrony that the next tap corrects, at a regular metronome.
+    """Alpha, the fraction of an asynchrony A that the next tap corrects, at regular clicks (K,).
 
-    Of taps, all runs with the same clicks (K,), one each `period`. One minus the regression slope
-    of an asynchrony on the one before: A_{n+1} = (1 - alpha) A_n + noise. Motor noise would bias
-    the estimate; the network has none.
+    One minus the regression slope in A_{n+1} = (1 - alpha) A_n + noise. Motor noise would bias it;
+    the network has none.
     """
     runs = [regular_asynchronies(taps, clicks, period) for taps in runs]
     return 1 - autocorrelation(runs, 1)[0]
 
 
 def drift(runs, period: float, n_beats: int) -> tuple[np.ndarray, np.ndarray]:
-    """Position of taps relative to a metronome, k = 1 ... n_beats taps after any of the taps.
+    """Delay of taps behind a metronome that starts at any earlier tap: mean [s], variance [s^2].
 
-    Returns its mean [s] and variance [s^2], (n_beats,), over all starting taps and runs.
+    Both (n_beats,), 1 ... n_beats taps after the start, over all starts and runs.
     """
     beats = np.arange(1, n_beats + 1)
     elapsed = [np.subtract(*at_lag(padded(runs), k)) for k in beats]
@@ -143,9 +135,9 @@ def diffusion(variances) -> float:
 
 
 def first_within(errors, tolerance: float) -> np.ndarray:
-    """Number, from 1, of the first of N_WITHIN errors (..., K) in a row that are within tolerance.
+    """Number (...), from 1, of the first of N_WITHIN errors (..., K) in a row that are small.
 
-    Of shape (...); infinite where there are none.
+    That is, within tolerance; infinite where there are none.
     """
     near = np.abs(errors) <= tolerance
     near = np.lib.stride_tricks.sliding_window_view(near, N_WITHIN, axis=-1).all(-1)
@@ -234,10 +226,9 @@ def bgls(runs) -> np.ndarray:
 def add_motor_delays(scaled: dict, delay_sds) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean ITI, CV and lag 1 with more noise and motor delays, each (FINE_SCALES, D).
 
-    scaled: {noise scale: (mean ITI, CV, lag 1)} of taps without delays, between which results are
-    interpolated; delay_sds (D,), in the unit of mean ITI times CV: SD of independent delays, each
-    added to a tap, so that the variance of the ITIs grows by 2 and their lag-1 covariance falls by
-    1 times its square (Wing & Kristofferson 1973).
+    Interpolated in scaled: {noise scale: (mean ITI, CV, lag 1)} without delays. Independent delays
+    of SD delay_sds (D,), in the unit of mean ITI times CV, add twice their variance to that of the
+    ITIs and take it once from the lag-1 covariance (Wing & Kristofferson 1973).
     """
     scales, squares = sorted(scaled), np.square(delay_sds)
     columns = np.transpose([scaled[scale] for scale in scales])

@@ -83,10 +83,7 @@ def free_cycles(model, periods, task) -> FreeCycles:
 
 
 def tap_from_cycle(model, free: FreeCycles, b: int, trains, heights, n_cycles, width) -> list:
-    """Taps [trial] -> (K,) of cycle b with clicks at `trains`, both in cycles after its first tap.
-
-    heights: of the clicks in each trial; width [s] of a click.
-    """
+    """Taps [trial] -> (K,) of cycle b with clicks at `trains`; both in cycles after a tap."""
     first, period = free.first_tap[b], free.period[b]
     trains = [first + np.asarray(clicks) * period for clicks in trains]
     cues, state = np.full(len(trains), free.cues[b]), free.start[b].expand(len(trains), -1)
@@ -123,7 +120,7 @@ def locking_patterns(model, free: FreeCycles, b: int, ratios, heights, click_wid
 def phases_at(times, taps) -> np.ndarray:
     """Phase [cycles] of the beat at times (M,): 0 at the first tap (K,), 1 at the second, ...
 
-    The phase grows linearly between taps, and for one ITI before the first and after the last.
+    Linear between taps, and for one ITI before the first and after the last.
     """
     if len(taps) < 2:
         return np.full(len(times), np.nan)
