@@ -5,6 +5,7 @@ Shapes: B trials, T time steps, N units.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from numbers import Integral
 
 import numpy as np
@@ -64,10 +65,14 @@ def stream(model, inputs, noise=None, state=None) -> Iterator[tuple[Tensor, Tens
     state = model.initial_state(len(inputs)) if state is None else state
     state = torch.as_tensor(state).to(model.w_hh)
     noise = model.noise(as_generator(noise, state.device))
-    size = min(200, max(20, 20_000 // len(inputs)))
+    # a seed gives the noise of parts of this length; a block of a part stays in a CPU's cache
+    part, n_steps = min(200, max(20, 20_000 // len(inputs))), inputs.shape[1]
+    size = min(part, 32 * max(1, 100 // len(inputs))) if state.device.type == "cpu" else part
+    parts = [range(n_steps)[first : first + part] for first in range(0, n_steps, part)]
+    starts = [start for steps in parts for start in steps[::size]]
     buffer = state.new_empty(size + 1, *state.shape)
-    for start in range(0, inputs.shape[1], size):
-        block = inputs[:, start : start + size].to(state).transpose(0, 1).contiguous()
+    for start, stop in pairwise([*starts, n_steps]):
+        block = inputs[:, start:stop].to(state).transpose(0, 1).contiguous()
         currents = buffer[: len(block) + 1]
         currents[0] = state
         with threads.faster(("run", *currents.shape)):
@@ -76,37 +81,30 @@ def stream(model, inputs, noise=None, state=None) -> Iterator[tuple[Tensor, Tens
         yield outputs, currents[1:]
 
 
-def run(
-    model,
-    inputs: Tensor,
-    noise=None,
-    state: Tensor | None = None,
-    discard: int = 0,
-    keep_states: int = 0,
-    on_steps: Callable[[int], object] | None = None,
-) -> Run:
+def run(model, inputs, noise=None, state=None, discard=0, keep_states=0, on_steps=None) -> Run:
     """A run over inputs (B, T, 2), of which the first `discard` steps are not kept.
 
     noise, state: as in `stream`; keep_states: currents of every how many of the steps kept are, 1
     or True: all, 0: none; on_steps(n) is called after every n steps.
     """
-    inputs = model.as_inputs(inputs)
-    outputs, every, t = [torch.empty(0, len(inputs))], int(keep_states), 0  # there may be no steps
-    end = model.initial_state(len(inputs)) if state is None else state
-    n_states = -(-max(inputs.shape[1] - discard, 0) // every) if every else 0
-    states = torch.empty(n_states, len(inputs), len(model.w_hh), dtype=model.w_hh.dtype)
+    inputs, dtype, every = model.as_inputs(inputs), model.w_hh.dtype, int(keep_states)
+    n_kept, n_trials = max(inputs.shape[1] - discard, 0), len(inputs)
+    outputs = torch.empty(n_kept, n_trials, dtype=dtype)
+    n_states = len(range(0, n_kept, every)) if every else 0
+    states = torch.empty(n_states, n_trials, len(model.w_hh), dtype=dtype)
+    end, t = model.initial_state(n_trials) if state is None else state, -discard
     for z, x in stream(model, inputs, noise, state):
-        skip = min(max(discard - t, 0), len(z))
-        outputs.append(z[skip:].cpu())
+        outputs[max(t, 0) : max(t + len(z), 0)] = z[max(-t, 0) :]
         if every:
-            first = -(-max(t - discard, 0) // every)  # of the states that this block has
-            part = x[skip:][first * every - max(t - discard, 0) :: every]
-            states[first : first + len(part)] = part
+            first = max(-t, -t % every)  # of the steps kept
+            part = x[first::every]
+            row = (t + first) // every
+            states[row : row + len(part)] = part
         t, end = t + len(z), x[-1].clone()
         if on_steps:
             on_steps(len(z))
     kept = states.transpose(0, 1).numpy() if every else None
-    return Run(torch.cat(outputs).t().contiguous().numpy(), kept, end)
+    return Run(outputs.t().contiguous().numpy(), kept, end)
 
 
 def stepper(model, noise=None) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
