@@ -3,7 +3,7 @@
 Nothing here touches the disk. Shapes: B trials, T time steps.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from zrnn.taps import Beat, asynchronies, describe_beat, find_taps
 
 CLICKS, REST, UNTRAINED = "clicks, then silence", "cue alone from rest", "never trained"
 DISCARD_SECONDS = 2.0  # [s] default start of a run, with clicks where there are any; not evaluated
-WEBER_SLOPE, SLOPE_MARGIN = 1.0, 0.2  # Weber's law: the SD of ITIs is proportional to their mean
+SLOPES = 0.8, 1.2  # of log SD against log mean ITI; Weber's law, SD proportional to mean, gives 1
 
 
 @dataclass(frozen=True)
@@ -89,38 +89,21 @@ def evaluate(model, config, on_steps=None) -> Evaluation:
     on_steps(n) is called after every n time steps.
     """
     check, trained = config.check, config.training.periods
+    others = untrained_periods(trained, check.untrained_periods)
+    options = dict(runs=check.noise_runs, other_runs=check.untrained_runs, seed=check.seed)
+    options |= {key: config.drive[key] for key in ("discard_seconds", "keep_seconds", "onset")}
     statistics = period_statistics(
-        model,
-        trained,
-        config.task,
-        runs=check.noise_runs,
-        others=untrained_periods(trained, check.untrained_periods),
-        other_runs=check.untrained_runs,
-        discard_seconds=config.drive.discard_seconds,
-        keep_seconds=config.drive.keep_seconds,
-        onset=config.drive.onset,
-        seed=check.seed,
-        on_steps=on_steps,
+        model, trained, config.task, others=others, on_steps=on_steps, **options
     )
-    return Evaluation(
-        statistics, criteria(statistics, check.max_error, check.max_untrained_error, check.max_cv)
-    )
+    bounds = check.max_error, check.max_untrained_error, check.max_cv
+    return Evaluation(statistics, criteria(statistics, *bounds))
 
 
 def period_statistics(
-    model,
-    trained: Sequence[float],
-    task_section,
-    *,
-    runs: int,
-    others: Sequence[float] = (),
-    other_runs: int = 1,
-    discard_seconds: float = DISCARD_SECONDS,
-    keep_seconds: float = 50.0,
-    onset: float = 0.05,
-    seed: int = 0,
-    on_steps: Callable[[int], object] | None = None,
-) -> list[PeriodStatistics]:
+    model, trained: Sequence[float], task_section, *, runs: int,
+    others: Sequence[float] = (), other_runs=1, discard_seconds=DISCARD_SECONDS, keep_seconds=50.0,
+    onset=0.05, seed=0, on_steps=None,
+) -> list[PeriodStatistics]:  # fmt: skip
     """Drive a network under every condition, all in parallel and with recurrent noise.
 
     The periods `trained` [s] with clicks and without, `runs` times each; `others` with clicks,
@@ -136,43 +119,35 @@ def period_statistics(
     outputs = simulate.run(model, inputs, seed, on_steps=on_steps).outputs
     n_discarded, found = round(discard_seconds / model.dt), {}
     for key, output, clicks in zip(plan, outputs, inputs[:, :, 0].numpy(), strict=True):
-        one = _one_run(output, clicks[:n_discarded], model.dt, key[1])
-        found.setdefault(key, []).append(one)
+        found.setdefault(key, []).append((output, clicks[:n_discarded]))
     return [_over_runs(*key, model.dt, several) for key, several in found.items()]
 
 
-def _one_run(output, clicks, dt, period):
-    """The `Beat` in silence, drift [beats] at its end, asynchronies [samples] of the last second.
-
-    clicks: the input before the silence.
-    """
-    taps, n_discarded = find_taps(output, dt), len(clicks)
-    starts = np.flatnonzero(np.diff(clicks, prepend=0) > 0)
-    last = starts[starts >= n_discarded - round(1 / dt)]
-    late = asynchronies(taps, last, period / dt)
-    taps = taps[taps >= n_discarded] - n_discarded
-    beat = describe_beat(taps, len(output) - n_discarded, dt, period)
-    drift = (taps[-1] - taps[0]) * dt / period - (len(taps) - 1) if len(taps) > 1 else np.nan
-    return beat, drift, late
-
-
 def _over_runs(condition, period, dt, runs):
-    beats, drift, late = zip(*runs, strict=True)
+    """Statistics of runs: pairs of an output (T,) and the clicks before its silence (T',)."""
+    beats, drift, late = [], [], []
+    for output, clicks in runs:
+        taps, n_discarded = find_taps(output, dt), len(clicks)
+        starts = np.flatnonzero(np.diff(clicks, prepend=0) > 0)
+        last = starts[starts >= n_discarded - round(1 / dt)]
+        late.append(asynchronies(taps, last, period / dt))
+        taps = taps[taps >= n_discarded] - n_discarded
+        beats.append(describe_beat(taps, len(output) - n_discarded, dt, period))
+        n_beats = len(taps) - 1
+        drift.append((taps[-1] - taps[0]) * dt / period - n_beats if n_beats > 0 else np.nan)
     late = np.concatenate(late)
     with_tap = late[~np.isnan(late)]
-    mean_iti, sd_iti, cv = (
-        float(np.mean([getattr(beat, name) for beat in beats]))
-        for name in ("mean_iti", "sd_iti", "cv")
-    )
+    of_itis = {
+        key: float(np.mean([getattr(beat, key) for beat in beats]))
+        for key in ("mean_iti", "sd_iti", "cv")
+    }
     return PeriodStatistics(
-        condition=condition,
-        period=period,
+        condition,
+        period,
         runs=len(beats),
         beats=sum(beat.ok for beat in beats),
-        mean_iti=mean_iti,
-        sd_iti=sd_iti,
-        cv=cv,
-        error=mean_iti / period - 1,
+        **of_itis,
+        error=of_itis["mean_iti"] / period - 1,
         missed=sum(beat.missed for beat in beats),
         extra=sum(beat.extra for beat in beats),
         drift=float(np.mean(drift)),
@@ -207,46 +182,38 @@ def criteria(statistics, max_error: float, max_untrained_error: float, max_cv: f
     are left out if there are fewer than three.
     """
     clicks, rest, untrained = (of_condition(statistics, c) for c in (CLICKS, REST, UNTRAINED))
-    found = []
-
-    def add(measure, met, value, target):
-        found.append(Criterion(measure, value, target, bool(met)))
-
-    def add_error(measure, some, bound):
-        worst = worst_error(some)
-        add(measure, worst <= bound, _percent(worst), f"at most {bound:.1%}")
-
-    def add_taps(measure, some):
-        runs, beats, missed, extra = (
-            sum(getattr(one, name) for one in some) for name in ("runs", "beats", "missed", "extra")
-        )
-        value = f"{beats}/{runs} beat, {missed} missed, {extra} extra"
-        met = beats == runs and missed == extra == 0
-        add(measure, met, value, "all beat, 0 missed, 0 extra")
-
-    add_error("ITI error, trained periods", clicks, max_error)
-    add_taps("taps in silence", clicks)
-    cv = np.max([one.cv for one in clicks])
-    add("CV of ITIs", cv <= max_cv, _percent(cv), f"at most {max_cv:.1%}")
+    found = [
+        _bounded("ITI error, trained periods", worst_error(clicks), max_error),
+        _all_beat("taps in silence", clicks),
+        _bounded("CV of ITIs", np.max([one.cv for one in clicks]), max_cv),
+    ]
     if len(clicks) > 2:
-        slope = weber_slope(clicks)
-        met = abs(slope - WEBER_SLOPE) <= SLOPE_MARGIN
-        target = f"{WEBER_SLOPE - SLOPE_MARGIN:.1f} to {WEBER_SLOPE + SLOPE_MARGIN:.1f}"
-        add("slope of log SD against log mean ITI", met, f"{slope:.2f}", target)
+        slope, (low, high) = weber_slope(clicks), SLOPES
+        measure, target = "slope of log SD against log mean ITI", f"{low:.1f} to {high:.1f}"
+        found.append(Criterion(measure, f"{slope:.2f}", target, low <= slope <= high))
     if untrained:
-        add_error("ITI error, periods never trained", untrained, max_untrained_error)
-        add_taps("taps, periods never trained", untrained)
+        worst = worst_error(untrained)
+        found.append(_bounded("ITI error, periods never trained", worst, max_untrained_error))
+        found.append(_all_beat("taps, periods never trained", untrained))
     if len(untrained) > 2:
         rising = np.diff([one.mean_iti for one in untrained]) > 0  # with the period
-        value = f"{rising.sum()}/{len(rising)} pairs"
-        add("ITI falls as the cue rises", np.all(rising), value, "all neighbours")
-    add_error("ITI error, cue alone from rest", rest, max_error)
-    add_taps("taps, cue alone from rest", rest)
-    return found
+        value, measure = f"{rising.sum()}/{len(rising)} pairs", "ITI falls as the cue rises"
+        found.append(Criterion(measure, value, "all neighbours", bool(rising.all())))
+    found.append(_bounded("ITI error, cue alone from rest", worst_error(rest), max_error))
+    return [*found, _all_beat("taps, cue alone from rest", rest)]
 
 
-def _percent(value):
-    return "a run without ITIs" if np.isnan(value) else f"{value:.2%}"
+def _bounded(measure, value, bound):
+    text = "a run without ITIs" if np.isnan(value) else f"{value:.2%}"
+    return Criterion(measure, text, f"at most {bound:.1%}", bool(value <= bound))
+
+
+def _all_beat(measure, some):
+    runs, beats, missed, extra = (
+        sum(getattr(one, name) for one in some) for name in ("runs", "beats", "missed", "extra")
+    )
+    value, met = f"{beats}/{runs} beat, {missed} missed, {extra} extra", beats == runs
+    return Criterion(measure, value, "all beat, 0 missed, 0 extra", met and missed == extra == 0)
 
 
 def table(evaluation: Evaluation) -> str:
@@ -254,32 +221,25 @@ def table(evaluation: Evaluation) -> str:
     heads = f"{'mean ITI':>9} {'error':>8} {'CV':>7} {'drift':>13}"
     lines = [f"{'period':>8} {'condition':<21} {heads}   runs, taps"]
     for one in evaluation.statistics:
-        if one.condition == UNTRAINED:
-            continue
         intervals = f"{one.mean_iti:7.4f} s {one.error:+8.2%} {one.cv:7.2%}"
         intervals += f" {one.drift:+6.2f} ± {one.drift_sd:4.2f}"
         if np.isnan(one.mean_iti):
             intervals = f"{'a run without ITIs':>40}"
         taps = f"{one.beats} of {one.runs} beat, {one.missed} missed, {one.extra} extra"
-        lines.append(f"{one.period:6.3f} s {one.condition:<21} {intervals}   {taps}")
+        if one.condition != UNTRAINED:
+            lines.append(f"{one.period:6.3f} s {one.condition:<21} {intervals}   {taps}")
     lines.append("drift: beats behind a metronome at the end of a run, mean ± SD over the runs")
     clicks = of_condition(evaluation.statistics, CLICKS)
     late = ", ".join(f"{1000 * one.asynchrony:+.0f}" for one in clicks)
-    without = sum(one.clicks_without_tap for one in clicks)
-    lines.append(
-        f"last second of clicks: mean asynchrony {late} ms, shortest period first; "
-        f"clicks without a tap: {without}"
-    )
-    lines.append("")
+    lines.append(f"last second of clicks: mean asynchrony {late} ms, shortest period first;")
+    lines[-1] += f" clicks without a tap: {sum(one.clicks_without_tap for one in clicks)}\n"
     for one in evaluation.criteria:
         met = "met    " if one.met else "NOT MET"
         lines.append(f"{met} {one.measure}: {one.value} (target: {one.target})")
     return "\n".join(lines)
 
 
-def beats_at_cues(
-    model, cues, task_section, keep_seconds: float, seed=0, on_steps=None
-) -> list[Beat]:
+def beats_at_cues(model, cues, task_section, keep_seconds, seed=0, on_steps=None) -> list[Beat]:
     """A `Beat` for each cue, from rest and without clicks, after DISCARD_SECONDS."""
     periods = task.context_cue(np.asarray(cues), task_section.cue_constant)  # its own inverse
     seconds = DISCARD_SECONDS + keep_seconds
@@ -296,8 +256,7 @@ def range_of_beat(cues, beats: Sequence[Beat], within: float) -> tuple[float, fl
     cues (K,), ascending. NaN where no cue has a beat.
     """
     ok = np.array([beat.ok for beat in beats])
-    if not ok.any():
-        return np.nan, np.nan
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], ok, [0]])))
-    spans = [(cues[a], cues[b - 1]) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-    return min(spans, key=lambda span: max(span[0] - within, within - span[1]))
+    parts = np.split(np.arange(len(ok)), np.flatnonzero(np.diff(ok)) + 1)
+    spans = [(cues[part[0]], cues[part[-1]]) for part in parts if ok[part[0]]]
+    nowhere = np.nan, np.nan
+    return min(spans, key=lambda s: max(s[0] - within, within - s[1]), default=nowhere)
