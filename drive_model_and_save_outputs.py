@@ -18,7 +18,6 @@ asynchronies: tap minus click, of the tap nearest to a click within half an inte
 
 import csv
 from contextlib import ExitStack
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -36,7 +35,6 @@ EXTRA_FLOOR, EXTRA_DECAY = 0.1, 5.0
 DRAWS = 100  # for each untrained period; they are rounded to 1 ms, so that some coincide
 AFTER_LAST = 2.0  # [s] of a run after the last of a user's onsets
 PICTURE_SECONDS = 3.0  # [s] of an output in its picture: the end
-PICTURE_BYTES, SOUND_BYTES = 50_000, 1_000_000  # approximate size of one file
 
 
 def extra_periods(n_periods, trained, seed):
@@ -47,14 +45,6 @@ def extra_periods(n_periods, trained, seed):
     if len(distinct) < n_periods:
         raise UserError(f"drive.extra_periods is {n_periods}; allowed: at most {len(distinct)}")
     return sorted(distinct[:n_periods])
-
-
-def new_array(path, *shape):
-    """An open .npy file of float32 numbers, to which they are appended."""
-    file = open(path, "wb")
-    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)
-    return file
 
 
 def drive_into(folder, model, periods, n_hidden, config):
@@ -71,15 +61,15 @@ def drive_into(folder, model, periods, n_hidden, config):
         periods, drive.discard_seconds, dt, task, click_end, drive.onset
     )
     silence = simulate.constant_cues(context_cue(np.array(periods), task.cue_constant), n_kept)
-    shapes = {f"valid_output_{period}.npy": () for period in periods}
-    states = (1, len(model.w_hh))
+    shapes = {f"valid_output_{period}.npy": (n_kept,) for period in periods}
+    states = n_kept, 1, len(model.w_hh)
     shapes |= {f"hidden_states_{period}.npy": states for period in periods[:n_hidden]}
     total = with_clicks.shape[1] + n_kept
     with ExitStack() as stack, cli.progress_bar(total, f"{len(periods)} periods") as bar:
-        opened = [
-            stack.enter_context(new_array(folder / name, n_kept, *shape))
-            for name, shape in shapes.items()
-        ]
+        opened = [stack.enter_context(open(folder / name, "wb")) for name in shapes]
+        for file, shape in zip(opened, shapes.values(), strict=True):
+            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
         start = simulate.run(model, with_clicks, noise, on_steps=bar.update)
         for z, x in simulate.stream(model, silence, noise, start.end):
             kept = [*z.t().cpu().numpy(), *x[:, :n_hidden].transpose(0, 1).cpu().numpy()]
@@ -127,33 +117,28 @@ def output_picture(dt):
 
 def describe_output(folder, period, is_trained, has_states, config, draw, text):
     """Save the taps of one period and its picture; returns its row of summary.csv."""
-    dt, output_file = config.model.dt, f"valid_output_{period}.npy"
+    dt, output_file, taps_file = (
+        config.model.dt,
+        f"valid_output_{period}.npy",
+        f"peaks_{period}.npy",
+    )
     output = np.load(folder / output_file)
     times = find_taps(output, dt)
     taps = np.round(times).astype(int)
     target = period if is_trained else None  # an untrained tempo may differ and still be a beat
     beat = describe_beat(times, len(output), dt, target)
-    np.save(folder / f"peaks_{period}.npy", taps)
+    np.save(folder / taps_file, taps)
     if config.plotting.enable:
         title = f"period {period} s: {beat.result}, mean ITI {beat.mean_iti:.4f} s"
         path = folder / f"plot_period_{period}.{config.plotting.format}"
         figures.save_figure(draw(output, taps, title), path, text, dpi=80)
-    return {
-        "period_s": period,
-        "cue": context_cue(period, config.task.cue_constant),
-        "trained": is_trained,
-        "result": beat.result,
-        "taps": beat.n_taps,
-        "mean_iti_s": beat.mean_iti,
-        "sd_iti_s": beat.sd_iti,
-        "cv": beat.cv,
-        "error_percent": (beat.mean_iti / period - 1) * 100,
-        "missed": beat.missed,
-        "extra": beat.extra,
-        "output_file": output_file,
-        "taps_file": f"peaks_{period}.npy",
-        "hidden_states_file": f"hidden_states_{period}.npy" if has_states else "",
-    }
+    row = {"period_s": period, "cue": context_cue(period, config.task.cue_constant)}
+    row |= {"trained": is_trained, "result": beat.result, "taps": beat.n_taps}
+    row |= {"mean_iti_s": beat.mean_iti, "sd_iti_s": beat.sd_iti, "cv": beat.cv}
+    row |= {"error_percent": (beat.mean_iti / period - 1) * 100}
+    row |= {"missed": beat.missed, "extra": beat.extra, "output_file": output_file}
+    states_file = f"hidden_states_{period}.npy" if has_states else ""
+    return row | {"taps_file": taps_file, "hidden_states_file": states_file}
 
 
 def drive_onsets(folder, model, onsets, cues, config):
@@ -176,73 +161,70 @@ def drive_onsets(folder, model, onsets, cues, config):
     rows = []
     for name, output in zip(trials, outputs, strict=True):
         taps = find_taps(output, dt)
-        found = dt * asynchronies(taps, starts, np.minimum(before, after))
-        known = 1000 * found[~np.isnan(found)]
-        mean = known.mean() if len(known) else np.nan
-        sd = known.std(ddof=1) if len(known) > 1 else np.nan
+        late = 1000 * dt * asynchronies(taps, starts, np.minimum(before, after))
+        late = late[~np.isnan(late)]
         np.save(folder / f"valid_output_{name}.npy", output)
         np.save(folder / f"peaks_{name}.npy", np.round(taps).astype(int))
         row = {"stimulus": name, "taps": len(taps), "clicks": len(onsets)}
-        row |= {"clicks_without_tap": int(np.isnan(found).sum())}
-        rows.append(row | {"asynchrony_mean_ms": mean, "asynchrony_sd_ms": sd})
-        print(*(f"{key} {value:.4g}," for key, value in [*rows[-1].items()][1:]), name)
+        row["clicks_without_tap"] = len(onsets) - len(late)
+        row["asynchrony_mean_ms"] = late.mean() if len(late) else np.nan
+        row["asynchrony_sd_ms"] = late.std(ddof=1) if len(late) > 1 else np.nan
+        rows.append(row)
+        print(*(f"{key} {value:.4g}," for key, value in [*row.items()][1:]), name)
     return rows
 
 
-def save_summary(folder, rows, text):
-    """summary.csv and config.yaml of a drive."""
-    with open(folder / "summary.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    (folder / "config.yaml").write_text(text, encoding="utf-8")
-
-
 def table(rows):
-    """The trained periods, one line each."""
+    """The trained periods, one line each, and how many of the others have no beat."""
     lines = [f"\n{'period':>8} {'taps':>5} {'mean ITI':>9} {'error':>8} {'CV':>7}  result"]
-    for row in rows:
+    trained, others = ([row for row in rows if row["trained"] == kind] for kind in (True, False))
+    for row in trained:
         lines.append(
             f"{row['period_s']:6} s {row['taps']:5} {row['mean_iti_s']:7.4f} s "
             f"{row['error_percent']:+6.2f} % {100 * row['cv']:5.2f} %  {row['result']}, "
             f"{row['missed']} missed, {row['extra']} extra"
         )
-    return "\n".join(lines)
+    silent = sum(row["result"] != "beat" for row in others)
+    return "\n".join([*lines, f"{silent} of {len(others)} periods never trained have no beat"])
 
 
-def main(config_path=None, checkpoint=None, device="auto", **flags):
-    # configuration, network, periods
-    config, model, made_by = models.open_network(config_path, checkpoint, device, flags)
-    text, drive = configuration.to_text(config, made_by), config.drive
-    folder = Path(drive.folder)
-    if drive.onsets is not None:
-        stimulus = stimuli.read_onsets(drive.onsets, 2 * config.task.click_width)
-        with files.claimed(folder), files.replacing_folder(folder, made_by) as part:
-            save_summary(part, drive_onsets(part, model, *stimulus, config), text)
-        print(f"saved in {folder}/")
-        return
-    trained = list(config.training.periods)
+def drive_periods(folder, model, config, text):
+    """Drive at trained and untrained periods; saves their files, returns rows of summary.csv.
+
+    Raises UserError where they do not fit on the disk.
+    """
+    drive, trained = config.drive, list(config.training.periods)
     periods = trained + [period for period in drive.periods if period not in trained]
     periods += extra_periods(drive.extra_periods, periods, drive.seed)
     n_hidden = {"trained": len(trained), "all": len(periods), "none": 0}[drive.hidden_states]
     floats = (len(periods) + n_hidden * len(model.w_hh)) * round(drive.keep_seconds / model.dt)
-    n_bytes = 4 * floats + PICTURE_BYTES * len(periods) * config.plotting.enable
-    n_bytes += SOUND_BYTES * len(trained) * drive.sound
-    files.check_space(drive.folder, n_bytes, "less with --drive.hidden_states none")
+    files.check_space(drive.folder, 4 * floats, "less with --drive.hidden_states none")
+    drive_into(folder, model, periods, n_hidden, config)
+    draw, rows = output_picture(model.dt) if config.plotting.enable else None, []
+    for i, period in enumerate(periods):
+        kinds = i < len(trained), i < n_hidden
+        rows.append(describe_output(folder, period, *kinds, config, draw, text))
+    print(table(rows))
+    return rows
 
-    # outputs, taps, pictures: the folder replaces an earlier one when it is complete
-    with files.claimed(folder), files.replacing_folder(folder, made_by) as part:
-        drive_into(part, model, periods, n_hidden, config)
-        rows, draw = [], output_picture(model.dt) if config.plotting.enable else None
-        for i, period in enumerate(periods):
-            kinds = i < len(trained), i < n_hidden
-            rows.append(describe_output(part, period, *kinds, config, draw, text))
-        save_summary(part, rows, text)
 
-    print(table(rows[: len(trained)]))
-    silent = sum(row["result"] != "beat" for row in rows[len(trained) :])
-    print(f"{silent} of {len(rows) - len(trained)} periods never trained have no beat")
-    print(f"saved in {folder}/")
+def main(config_path=None, checkpoint=None, device="auto", **flags):
+    config, model, made_by = models.open_network(config_path, checkpoint, device, flags)
+    text, drive = configuration.to_text(config, made_by), config.drive
+    if drive.onsets is not None:
+        stimulus = stimuli.read_onsets(drive.onsets, 2 * config.task.click_width)
+    # the folder replaces an earlier one when it is complete
+    with files.claimed(drive.folder), files.replacing_folder(drive.folder, made_by) as part:
+        if drive.onsets is None:
+            rows = drive_periods(part, model, config, text)
+        else:
+            rows = drive_onsets(part, model, *stimulus, config)
+        with open(part / "summary.csv", "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+        (part / "config.yaml").write_text(text, encoding="utf-8")
+    print(f"saved in {drive.folder}/")
 
 
 if __name__ == "__main__":
