@@ -4,6 +4,7 @@ Saves groups.png (when units fire), weights.png (how the groups are connected, b
 model), lesions.png (the beat without a group, or without a random fraction of the units), all
 numbers in groups.json, and arrays in groups.npz: phases [tempos, N], cycles [tempos, phases, N],
 masks [N]. The section `timing` of groups.json tells when I units fire relative to the E units.
+python -m experiments.tabulate_populations FOLDER/groups.json prints the numbers as tables.
 
 --config_path FILE   a configuration; keys it lacks come from config.yaml
 --checkpoint FILE    the network, or shipped (default: training.save_path, else shipped)
@@ -11,6 +12,7 @@ masks [N]. The section `timing` of groups.json tells when I units fire relative 
 """
 
 from dataclasses import asdict
+from itertools import product
 
 import numpy as np
 
@@ -45,8 +47,8 @@ def draw_phases(panel, recording, types):
         phases = (recording.phases[units] + 0.5) % 1 - 0.5
         rates = recording.cycle[:, units].mean(axis=0)
         for weights, style in ((rates, dict(fill=True, alpha=0.6)), (np.ones(len(rates)), {})):
-            percent = 100 * np.histogram(phases, PHASE_EDGES, weights=weights)[0]
-            percent = percent / max(weights.sum(), 1e-12)  # where no unit of the type is active
+            share = 100 * weights / max(weights.sum(), 1e-12)  # where no unit of the type is active
+            percent = np.histogram(phases, PHASE_EDGES, weights=share)[0]
             panel.stairs(sign * percent, PHASE_EDGES, color=colour, **style)
         style = dict(color=colour, weight="bold", va="center", transform=panel.transAxes)
         panel.text(0.03, 0.5 + 0.44 * sign, name, **style)
@@ -59,8 +61,7 @@ def draw_rates(panel, cycle, members):
     for name, curve in groups.mean_rates(cycle, members).items():
         turned = np.roll(curve, len(curve) // 2)
         phases, closed = np.linspace(-0.5, 0.5, len(curve) + 1), np.append(turned, turned[0])
-        colour, line = LINES[name]
-        label = f"{name} ({members[name].sum()})"
+        (colour, line), label = LINES[name], f"{name} ({members[name].sum()})"
         panel.plot(phases, closed, color=colour, ls=line, lw=2, label=label)
     panel.axvline(0, color="0.6", lw=0.8, zorder=0)
     narrow = dict(handlelength=1.6, borderpad=0.1, labelspacing=0.2, frameon=False)
@@ -70,22 +71,21 @@ def draw_rates(panel, cycle, members):
 def draw_groups(found):
     """A column for each tempo: peak phases, rates of the groups, rates of early and late I."""
     rows = ["peak phase [% of type]\nfilled: by rate; line: units", "mean rate of the group"]
-    if found.i_clusters:
-        rows.append("mean rate;\nI split by shape of its cycle")
+    rows += ["mean rate;\nI split by shape of its cycle"] * bool(found.i_clusters)
     shared = dict(sharex=True, sharey="row", squeeze=False, layout="constrained")
     size = 9.5, 2.9 * len(rows)
     figure, axes = plt.subplots(len(rows), len(found.compared), figsize=size, **shared)
     periods = [recording.period for recording in found.compared]
     for column, recording in zip(axes.T, found.compared, strict=True):
+        members = dict(recording.groups)
+        silent = members.pop(groups.SILENT)
         draw_phases(column[0], recording, found.types)
-        shown = dict(recording.groups)
-        n_silent = shown.pop(groups.SILENT).sum()
-        draw_rates(column[1], recording.cycle, shown)
+        draw_rates(column[1], recording.cycle, members)
         if found.i_clusters:
-            clusters = {"all E": found.types["E"], **found.i_clusters}
-            draw_rates(column[2], recording.cycle, clusters)
+            members = {"all E": found.types["E"], **found.i_clusters}
+            draw_rates(column[2], recording.cycle, members)
         label = figures.label_of(recording.period, periods)
-        column[0].set_title(f"{label}, {n_silent} units silent")
+        column[0].set_title(f"{label}, {silent.sum()} units silent")
         column[-1].set_xlabel("phase from the tap [cycles]")
     for i, (row, label) in enumerate(zip(axes, rows, strict=True)):
         top = max(np.abs(panel.dataLim.intervaly).max() for panel in row)
@@ -98,50 +98,47 @@ def draw_groups(found):
 def draw_weights(matrices):
     """Matrices of weights, two in a row, red positive."""
     n_rows = -(-len(matrices) // 2)
-    size = 8.5, 3.9 * n_rows
-    figure, axes = plt.subplots(n_rows, 2, figsize=size, layout="constrained", squeeze=False)
-    for panel in axes.flat[len(matrices) :]:
-        panel.remove()
-    for panel, matrix in zip(axes.flat, matrices, strict=False):
-        limit, names = np.abs(matrix.weights).max(), matrix.groups
-        panel.imshow(matrix.weights, cmap="RdBu_r", vmin=-limit, vmax=limit)
-        for (i, j), value in np.ndenumerate(matrix.weights):
+    figure = plt.figure(figsize=(8.5, 3.9 * n_rows), layout="constrained")
+    for i, matrix in enumerate(matrices):
+        panel, weights, names = (
+            figure.add_subplot(n_rows, 2, i + 1),
+            matrix["weights"],
+            matrix["groups"],
+        )
+        limit = np.abs(weights).max()
+        panel.imshow(weights, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        for (to, origin), value in np.ndenumerate(weights):
             colour = "white" if abs(value) > 0.6 * limit else "black"
-            panel.text(j, i, f"{value:{matrix.digits}}", ha="center", va="center", color=colour)
+            panel.text(origin, to, f"{value:.2f}", ha="center", va="center", color=colour)
         panel.set_xticks(range(len(names)), names, rotation=25, ha="right")
         panel.set_yticks(range(len(names)), names)
-        panel.set(title=matrix.title, xlabel="from", ylabel="to")
+        panel.set(title=matrix["title"], xlabel="from", ylabel="to")
     return figure
 
 
 def draw_lesions(outcomes, periods):
     """Error and CV of the ITI: columns silenced and held; groups, random units, random loss."""
-    lesioned = {kind: {} for kind in (lesions.GROUP, lesions.RANDOM, lesions.LOSS)}
+    rows = {kind: {} for kind in (lesions.GROUP, lesions.RANDOM, lesions.LOSS)}
     for outcome in outcomes:
-        rows = lesioned[outcome.kind]
-        rows.setdefault((outcome.group, outcome.n_units), len(rows))
-    heights = [len(rows) for rows in lesioned.values()]
+        rows[outcome.kind][f"{outcome.group} ({outcome.n_units})"] = None
+    heights = [len(names) for names in rows.values()]
     shared = dict(sharex=True, sharey="row", height_ratios=heights, layout="constrained")
     figure, axes = plt.subplots(3, 2, figsize=(9.5, 0.42 * sum(heights) + 1.8), **shared)
-    for line, (kind, rows) in zip(axes, lesioned.items(), strict=True):
-        for panel, method in zip(line, (lesions.SILENCED, lesions.HELD), strict=True):
-            errors = np.full((len(rows), len(periods)), np.nan)
-            for outcome in outcomes:
-                if (outcome.kind, outcome.method) == (kind, method):
-                    cell = rows[outcome.group, outcome.n_units], periods.index(outcome.period)
-                    errors[cell] = 100 * outcome.error if outcome.beats else np.nan
-                    colour = "black" if abs(errors[cell]) < 0.7 * SATURATED else "white"
-                    style = dict(ha="center", va="center", color=colour, fontsize=9)
-                    panel.text(*cell[::-1], lesions.in_short(outcome), **style)
-            panel.set_facecolor("0.35")
-            colours = dict(cmap="PuOr", vmin=-SATURATED, vmax=SATURATED)
-            image = panel.imshow(errors, aspect="auto", **colours)
-            panel.hlines(np.arange(1, len(rows)) - 0.5, -0.5, len(periods) - 0.5, "white", lw=1.5)
-            panel.set_title(f"{kind}: {method}", fontsize=10)
-        # the word "silent" alone would be read as the outcome
-        labels = [f"{g} units ({n})" if g == groups.SILENT else f"{g} ({n})" for g, n in rows]
-        line[0].set_yticks(range(len(rows)), labels)
-        line[0].set_xticks(range(len(periods)), [figures.label_of(p, periods) for p in periods])
+    kinds = product(rows, (lesions.SILENCED, lesions.HELD))
+    for panel, (kind, method) in zip(axes.flat, kinds, strict=True):
+        shown = [one for one in outcomes if (one.kind, one.method) == (kind, method)]
+        errors = 100 * np.array([one.error for one in shown], dtype=float)  # NaN: no beat
+        errors = errors.reshape(-1, len(periods))
+        for (row, column), outcome in zip(np.ndindex(errors.shape), shown, strict=True):
+            colour = "black" if abs(errors[row, column]) < 0.7 * SATURATED else "white"
+            style = dict(ha="center", va="center", color=colour, fontsize=9)
+            panel.text(column, row, lesions.in_short(outcome), **style)
+        panel.set_facecolor("0.35")
+        image = panel.imshow(errors, cmap="PuOr", vmin=-SATURATED, vmax=SATURATED, aspect="auto")
+        panel.hlines(np.arange(1, len(errors)) - 0.5, -0.5, len(periods) - 0.5, "white", lw=1.5)
+        panel.set_title(f"{kind}: {method}", fontsize=10)
+        panel.set_yticks(range(len(errors)), rows[kind])
+        panel.set_xticks(range(len(periods)), [figures.label_of(p, periods) for p in periods])
     figure.colorbar(image, ax=axes, shrink=0.6, extend="both", pad=0.01).set_label(
         "error of the mean ITI [%]\n"
         "in a cell: error, CV [%] (runs that beat, where not all do); grey: no beat"
@@ -152,21 +149,18 @@ def draw_lesions(outcomes, periods):
 def main(config_path=None, checkpoint=None, device="auto", **flags):
     config, model, made_by = models.open_network(config_path, checkpoint, device, flags, "groups")
     section, task = config.groups, config.task
-
     found = groups.find_populations(model, config.training.periods, task, section.seed)
     periods = [recording.period for recording in found.compared]
     numbers = made_by | groups.describe(found)
-    print(groups.activity_table(numbers))
 
-    matrices = connections.between_groups(model.effective_w_hh().detach().cpu().numpy(), found)
+    w_hh = model.effective_w_hh().detach().cpu().numpy()
+    matrices = numbers["connections"] = connections.between_groups(w_hh, found)
     if model.n_excit is not None:
-        names = ["tap-E", "tap-I", "inter-tap-I"]
-        matrices.append(connections.Connections("reduced model's W", names, reduced_model.W))
+        of_model = {"groups": ["tap-E", "tap-I", "inter-tap-I"], "weights": reduced_model.W}
+        matrices.append({"title": "reduced model's W", **of_model})
         slow_to_fast = found.recordings[0], found.reference, found.recordings[-1]
         cues = [context_cue(recording.period, task.cue_constant) for recording in slow_to_fast]
         numbers["timing"] = inhibition_timing.timing_at_cues(model, cues, task)
-        print(inhibition_timing.timing_table(numbers["timing"]))
-    numbers["connections"] = [asdict(matrix) for matrix in matrices]
 
     planned = lesions.plan(found, section.draws, section.seed)
     with cli.progress_bar(2 * len(planned), "lesions", "lesion") as bar:
@@ -174,17 +168,16 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
             model, planned, found, task, section.lesion_seconds, section.seed, bar.update
         )
     numbers["lesions"] = [asdict(outcome) for outcome in outcomes]
-    print(lesions.outcome_table(outcomes))
 
     drawn = {"groups": draw_groups(found), "weights": draw_weights(matrices)}
     drawn["lesions"] = draw_lesions(outcomes, periods)
-    masks = {**found.reference.groups, **found.i_clusters}
     arrays = {
         "periods": np.array(periods),
         "phases": np.array([recording.phases for recording in found.compared]),
         "cycles": np.array([recording.cycle for recording in found.compared]),
-        **{f"mask {name}": mask for name, mask in masks.items()},
     }
+    masks = found.reference.groups | found.i_clusters
+    arrays |= {f"mask {name}": mask for name, mask in masks.items()}
     text, suffix = configuration.to_text(config, made_by), config.plotting.format
     arrays, numbers = {"groups": arrays}, {"groups": numbers}
     figures.save_results(section.folder, text, drawn, suffix, arrays, numbers)

@@ -3,21 +3,9 @@
 Shapes: N units, G groups; matrices are [post, pre].
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from zrnn.populations.groups import SILENT, Groups, Populations
-
-
-@dataclass(frozen=True)
-class Connections:
-    """A matrix of weights (G, G), [post, pre], between groups; digits: format of its values."""
-
-    title: str
-    groups: list[str]
-    weights: np.ndarray
-    digits: str = ".2f"
+from zrnn.populations.groups import SILENT, Populations
 
 
 def mean_weights(w_hh: np.ndarray, groups: list[np.ndarray]) -> np.ndarray:
@@ -39,21 +27,23 @@ def total_inputs(w_hh: np.ndarray, groups: list[np.ndarray], rates: np.ndarray) 
     )
 
 
-def between_groups(w_hh: np.ndarray, found: Populations) -> list[Connections]:
-    """Mean weights and total inputs of the groups, and total inputs with I split by shape."""
+def between_groups(w_hh: np.ndarray, found: Populations) -> list[dict]:
+    """Matrices (G, G) with their title and the names of their groups.
+
+    Mean weights and total inputs of the groups; total inputs with I split by shape.
+    """
     rates = found.reference.cycle.mean(axis=0)
-
-    def with_units(groups: Groups):
-        kept = {name: units for name, units in groups.items() if units.any() and name != SILENT}
-        return list(kept), list(kept.values())
-
-    names, masks = with_units(found.reference.groups)
+    groups = {name: units for name, units in found.reference.groups.items() if units.any()}
+    groups.pop(SILENT, None)
+    names, masks = list(groups), list(groups.values())
+    means, totals = 1000 * mean_weights(w_hh, masks), total_inputs(w_hh, masks, rates)
     matrices = [
-        Connections("mean weight x 1000", names, 1000 * mean_weights(w_hh, masks), ".1f"),
-        Connections("total input weight", names, total_inputs(w_hh, masks, rates)),
+        {"title": "mean weight x 1000", "groups": names, "weights": means},
+        {"title": "total input weight", "groups": names, "weights": totals},
     ]
     if found.i_clusters:
-        names, masks = with_units({"all E": found.types["E"], **found.i_clusters})
-        total, title = total_inputs(w_hh, masks, rates), "total input weight, I split by shape"
-        matrices.append(Connections(title, names, total))
+        split = {"all E": found.types["E"], **found.i_clusters}
+        totals, title = total_inputs(w_hh, list(split.values()), rates), "I split by shape"
+        title = f"total input weight, {title}"
+        matrices.append({"title": title, "groups": list(split), "weights": totals})
     return matrices

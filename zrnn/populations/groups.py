@@ -14,8 +14,8 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
 from zrnn import activity, simulate
-from zrnn import taps as tapping
 from zrnn.errors import UserError
+from zrnn.taps import describe_beat, find_taps
 from zrnn.task import reference_cue
 
 SILENT = "silent"
@@ -93,8 +93,8 @@ def record(model, periods: Sequence[float], task_section, types: Groups) -> list
     run = simulate.run(model, inputs, discard=round(CLICK_SECONDS / model.dt), keep_states=True)
     recordings = []
     for period, output, states in zip(periods, run.outputs, run.states, strict=True):
-        taps = tapping.find_taps(output, model.dt)
-        beat = tapping.describe_beat(taps, len(output), model.dt)
+        taps = find_taps(output, model.dt)
+        beat = describe_beat(taps, len(output), model.dt)
         if not beat.ok:
             raise UserError(
                 f"at a period of {period:g} s without noise: {beat.result}; allowed: a network "
@@ -135,23 +135,29 @@ def lag_and_correlation(curve: np.ndarray, reference: np.ndarray) -> tuple[float
     return float((shift + 0.5) % 1 - 0.5), float(correlation)
 
 
+def two_clusters(points: np.ndarray, units: np.ndarray, seed: int) -> np.ndarray:
+    """Masks (2, N) of the two clusters that 2-means makes of units (N,) at points (M, D)."""
+    clusters = np.zeros((2, len(units)), dtype=bool)
+    clusters[:, units] = KMeans(2, n_init=10, random_state=seed).fit_predict(points) == [[0], [1]]
+    return clusters
+
+
 def cluster_by_shape(
     cycle: np.ndarray, units: np.ndarray, reference: np.ndarray, seed: int
 ) -> tuple[list[np.ndarray], float]:
     """Two clusters (masks) of units (N,) by the shape of their cycle (P, N), and the silhouette.
 
-    k-means of the cycles, each scaled to norm 1; neither a tap nor a window is needed. The first
-    cluster has the smaller lag behind the reference (P,). A silhouette near 1 means two separate
-    classes; a continuum of evenly spread phases also gives 0.35 to 0.6.
+    The shape is the cycle scaled to norm 1; neither a tap nor a window is needed. The first cluster
+    has the smaller lag behind the reference (P,). A silhouette near 1 means two separate classes; a
+    continuum of evenly spread phases also gives 0.35 to 0.6.
     """
     shapes = cycle[:, units].T
     shapes = shapes / np.linalg.norm(shapes, axis=1, keepdims=True)
-    labels = KMeans(2, n_init=10, random_state=seed).fit_predict(shapes)
-    clusters = np.zeros((2, len(units)), dtype=bool)
-    clusters[:, units] = labels == [[0], [1]]
-    curves = [cycle[:, cluster].mean(axis=1) for cluster in clusters]
-    lags = [lag_and_correlation(curve, reference)[0] for curve in curves]
-    return [clusters[k] for k in np.argsort(lags)], float(silhouette_score(shapes, labels))
+    clusters = two_clusters(shapes, units, seed)
+    in_order = sorted(
+        clusters, key=lambda c: lag_and_correlation(cycle[:, c].mean(axis=1), reference)[0]
+    )
+    return in_order, float(silhouette_score(shapes, clusters[1, units]))
 
 
 def fraction_near_border(phases: np.ndarray) -> float:
@@ -203,26 +209,3 @@ def _at_tempo(found, types, recording):
             t: fraction_near_border(recording.phases[units & ~silent]) for t, units in types.items()
         },
     }
-
-
-def activity_table(numbers: dict) -> str:
-    """The numbers of `describe` to be read: a line for each tempo and group."""
-    heads = "group", "units", "mean rate", "peak", "lag", "r"
-    lines = ["{:9}{:13}{:>10}{:>10}{:>10}{:>10}{:>10}".format("", *heads)]
-    for tempo in numbers["tempos"]:
-        sizes = {**tempo["sizes"], **numbers["i_clusters"]}
-        for name, values in tempo["activity"].items():
-            cells = "".join(f"{value:>10.3f}" for value in values.values())
-            lines.append(f"{1 / tempo['period_s']:4.1f} Hz  {name:<13}{sizes[name]:>10}{cells}")
-        silent = ", ".join(f"{name} {n}" for name, n in tempo["silent"].items())
-        near = ", ".join(f"{t} {part:.0%}" for t, part in tempo["fraction_near_border"].items())
-        lines.append(f"{'':<9}silent: {silent}; near the border of the tap window: {near}")
-    if_even = numbers["fraction_near_border_if_even"]
-    lines.append("peak: phase of the largest mean rate; lag [cycles] to all E units, correlation r")
-    lines.append(f"near the border if phases were spread evenly: {if_even:.0%}")
-    for name, stable in numbers["agreement_across_tempos"].items():
-        active = f"{stable['units']} units active at all tempos"
-        lines.append(f"{name}: {stable['fraction']:.0%} of {active} stay tap or inter-tap")
-    for name, value in numbers["silhouette_of_two_clusters"].items():
-        lines.append(f"{name}: silhouette of two clusters by shape {value:.2f}")
-    return "\n".join(lines)

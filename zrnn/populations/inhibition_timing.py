@@ -7,9 +7,9 @@ the summed E rate, in cycles, -0.5..0.5, positive if later. Shapes: T time steps
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.cluster import KMeans
 
 from zrnn import simulate
+from zrnn.populations.groups import two_clusters
 from zrnn.taps import find_taps
 from zrnn.task import context_cue
 
@@ -70,26 +70,9 @@ def describe_timing(rates: np.ndarray, n_cycles: int, is_excit: np.ndarray, seed
 
 def two_means(lags: np.ndarray, units: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     """Two clusters (masks) of units (N,) by their lags (N,) on the unit circle, nearer first."""
-    angles, clusters = 2 * np.pi * lags[units], np.zeros((2, len(units)), dtype=bool)
+    angles = 2 * np.pi * lags[units]
     if len(np.unique(angles)) < 2:
         return {}
-    on_circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    labels = KMeans(2, n_init=10, random_state=seed).fit_predict(on_circle)
-    clusters[:, units] = labels == [[0], [1]]
+    clusters = two_clusters(np.stack([np.cos(angles), np.sin(angles)], axis=1), units, seed)
     clusters = sorted(clusters, key=lambda cluster: -np.cos(2 * np.pi * lags[cluster]).mean())
     return dict(zip(("2-means, nearer", "2-means, farther"), clusters, strict=True))
-
-
-def timing_table(described: list[dict]) -> str:
-    """What `timing_at_cues` found, to be read."""
-    lines = ["active units beyond a quarter cycle from the summed E rate, and lags of I [cycles]"]
-    for at_cue in described:
-        lines.append(f"cue {at_cue['cue']:g}{'' if 'I' in at_cue else ': too few taps'}")
-        for name in [name for name in "EI" if name in at_cue]:
-            active, units, rate = at_cue[name].values()
-            lines.append(f"  {name}: {units:.0%} of {active} units, {rate:.0%} of their rate")
-        for name, group in at_cue.get("I_groups", {}).items():
-            values = ", ".join(f"{key} {value:.3g}" for key, value in group.items())
-            lines.append(f"  I {name}: {values}")
-        lines.append(f"  I units by lag, -0.5 to 0.5: {at_cue.get('I_lag_histogram')}")
-    return "\n".join(lines)

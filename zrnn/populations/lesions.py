@@ -11,14 +11,14 @@ import copy
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import torch
 
 from zrnn import simulate
-from zrnn import taps as tapping
 from zrnn.populations.groups import SILENT, Populations
-from zrnn.taps import Beat
+from zrnn.taps import Beat, describe_beat, find_taps
 
 SILENCING_CURRENT = -1e3  # far below any current of the network, so that the rate is exactly 0
 LESIONS_AT_ONCE = 8  # simulated side by side; more are not faster on a CPU
@@ -77,7 +77,7 @@ def plan(found: Populations, draws: int, seed: int) -> list[Lesion]:
         return mask
 
     nothing = np.zeros_like(silent)
-    lesions = [Lesion(INTACT, GROUP, nothing), Lesion(SILENT, GROUP, silent)] * draws
+    lesions = [Lesion(INTACT, GROUP, nothing), Lesion("silent units", GROUP, silent)] * draws
     for name, units in {**groups, **found.i_clusters}.items():
         if name == SILENT or not units.any():
             continue
@@ -132,10 +132,10 @@ def outcomes(
             chunk = lesions[start : start + LESIONS_AT_ONCE]
             masks = np.array([lesion.units for lesion in chunk])
             driven = drive_lesioned(model, masks, rates, periods, task_section, seconds, noise)
-            for lesion, outputs in zip(chunk, driven, strict=True):
-                for period, output in zip(periods, outputs, strict=True):
-                    key = lesion.group, lesion.kind, method, int(lesion.units.sum()), period
-                    beats.setdefault(key, []).append(_beat(output, model.dt))
+            trials = zip(product(chunk, periods), driven.reshape(-1, driven.shape[-1]), strict=True)
+            for (lesion, period), output in trials:
+                key = lesion.group, lesion.kind, method, int(lesion.units.sum()), period
+                beats.setdefault(key, []).append(_beat(output, model.dt))
             if on_lesions:
                 on_lesions(len(chunk))
     return [_outcome(key, runs) for key, runs in beats.items()]
@@ -143,16 +143,17 @@ def outcomes(
 
 def _beat(output, dt) -> Beat:
     """The beat of an output (T,), which is none where the output has diverged."""
-    beat = tapping.describe_beat(tapping.find_taps(output, dt), len(output), dt)
+    beat = describe_beat(find_taps(output, dt), len(output), dt)
     is_bounded = np.abs(output).max() <= MAX_OUTPUT  # False where it is NaN
     return beat if is_bounded else replace(beat, ok=False, reason="runs away")
 
 
 def _outcome(key, runs: list[Beat]) -> Outcome:
     """The outcome of several runs; key: group, kind, method, number of units, period [s]."""
-    beats = [beat for beat in runs if beat.ok]
-    error = float(np.mean([beat.mean_iti for beat in beats]) / key[-1] - 1) if beats else None
-    cv = float(np.mean([beat.cv for beat in beats])) if beats else None
+    beats, error, cv = [beat for beat in runs if beat.ok], None, None
+    if beats:
+        error = float(np.mean([beat.mean_iti for beat in beats]) / key[-1] - 1)
+        cv = float(np.mean([beat.cv for beat in beats]))
     result = Counter(beat.result for beat in runs).most_common(1)[0][0]
     return Outcome(*key, len(runs), len(beats), error, cv, result)
 
@@ -163,17 +164,3 @@ def in_short(outcome: Outcome) -> str:
         return outcome.result.removeprefix("no beat: ")
     some = f" ({outcome.beats}/{outcome.runs})" if outcome.beats < outcome.runs else ""
     return f"{100 * outcome.error:+.1f}, {100 * outcome.cv:.1f}{some}"
-
-
-def outcome_table(found: list[Outcome]) -> str:
-    """The outcomes to be read: a line for each lesion, a column for each period."""
-    lines = {}
-    for outcome in found:
-        name = f"{outcome.group}, {outcome.kind} ({outcome.n_units}), {outcome.method}"
-        lines.setdefault(name, []).append(in_short(outcome))
-    periods = [f"{period:g} s" for period in dict.fromkeys(outcome.period for outcome in found)]
-    rows = [("lesion", periods), *lines.items()]
-    return "\n".join(
-        [f"{name:<60}" + "".join(f"{cell:>16}" for cell in cells) for name, cells in rows]
-        + ["error, CV of the ITI [%] (runs that beat, where not all do); a word: no beat"]
-    )
