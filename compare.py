@@ -2,8 +2,7 @@
 
 A network is a checkpoint, the folder of a run (runs/NAME), or the NAME of a run. Each is driven as
 at the end of train.py, with fewer runs, and from rest at cues well below and above the trained
-ones. Saves comparison.png, comparison.json and comparison.npz in comparison/. The latter has a
-value for each cue (NAME cue, NAME error) or period (NAME period, NAME cv).
+ones. Saves comparison.png, .json and, with values for each cue and period, .npz in comparison/.
 
   --config_path FILE   a configuration; keys it lacks come from config.yaml
   --device NAME        auto, cpu or cuda
@@ -114,9 +113,8 @@ def draw(networks):
 def main(*words, config_path=None, device="auto", **flags):
     if not words:
         raise UserError("command line: no network; allowed: python compare.py A B C ...")
-    config, folder = configuration.load(config_path, flags), Path("comparison")
-    if "name" in flags:
-        folder = Path(configuration.RUNS) / str(flags.pop("name")) / folder
+    config, run = configuration.load(config_path, flags), flags.pop("name", None)
+    folder = Path(configuration.RUNS, str(run), "comparison") if run else Path("comparison")
     files.check_folder(folder)
     found = [find_network(word) for word in words]
     for path, _ in found:  # what cannot be read is told before any network is driven

@@ -34,12 +34,14 @@ def encode(array, dtype: str) -> str:
 
 def recurrence_of(model) -> dict:
     """The recurrence: W in float16, which moves the period by less than 0.1 %; else float32."""
-    names = ("w_ih", "b_hh", "w_ho", "b_ho")
-    w_in, b, w_out, b_out = (getattr(model, name).detach().cpu().numpy() for name in names)
-    w_hh = model.effective_w_hh().detach().cpu().numpy()
-    vectors = {"wClick": w_in[:, 0], "wCue": w_in[:, 1], "b": b, "wOut": w_out[0]}
+    (w_click, w_cue), w_hh = (
+        model.w_ih.detach().t().numpy(),
+        model.effective_w_hh().detach().numpy(),
+    )
+    b, w_out = model.b_hh.detach().numpy(), model.w_ho.detach().numpy()
     numbers = {"n": len(b), "alpha": model.alpha, "sigma": model.sigma_rec, "dt": model.dt}
-    numbers |= {"bOut": float(b_out[0]), "w": encode(w_hh.T, "<f2")}
+    numbers |= {"bOut": model.b_ho.item(), "w": encode(w_hh.T, "<f2")}
+    vectors = {"wClick": w_click, "wCue": w_cue, "b": b, "wOut": w_out[0]}
     return numbers | {name: encode(vector, "<f4") for name, vector in vectors.items()}
 
 
@@ -100,19 +102,12 @@ def page_network(config_path, checkpoint, flags) -> dict:
 
 def page_of(template: str, networks: list[dict]) -> str:
     """The page that holds these networks."""
-    colours = {"E": to_rgb(figures.E_COLOUR), "I": to_rgb(figures.I_COLOUR)}
-    data = {
-        "networks": networks,
-        "taps": {
-            "halfHeight": taps.HALF_HEIGHT,
-            "hysteresis": taps.HYSTERESIS,
-            "minTaps": taps.MIN_TAPS,
-            "maxCv": taps.MAX_CV,
-            "runaway": lesions.MAX_OUTPUT,
-        },
-        "voices": {"click": vars(sound.CLICK), "tap": vars(sound.TAP)},
-        "colours": {name: [round(255 * part) for part in rgb] for name, rgb in colours.items()},
-    }
+    limits = {"halfHeight": taps.HALF_HEIGHT, "hysteresis": taps.HYSTERESIS}
+    limits |= {"minTaps": taps.MIN_TAPS, "maxCv": taps.MAX_CV, "runaway": lesions.MAX_OUTPUT}
+    voices = {"click": vars(sound.CLICK), "tap": vars(sound.TAP)}
+    colours = {"E": figures.E_COLOUR, "I": figures.I_COLOUR}
+    rgb = {name: [round(255 * part) for part in to_rgb(of)] for name, of in colours.items()}
+    data = {"networks": networks, "taps": limits, "voices": voices, "colours": rgb}
     return template.replace(PLACE, json.dumps(data).replace("</", "<\\/"))
 
 

@@ -65,12 +65,10 @@ def test_mean_cycle_and_lag_of_shifted_waves():
         assert correlation == pytest.approx(np.cos(2 * np.pi * shift), abs=1e-6)
 
 
-def test_fractions_at_the_border_and_across_tempos():
+def test_fraction_of_units_near_the_border():
     even = (np.arange(1000) + 0.5) / 1000
     assert groups.fraction_near_border(even) == pytest.approx(0.2)
     assert groups.fraction_near_border(np.array([0.21, 0.78, 0.0, 0.5])) == 0.5
-    labels = np.array([[True, True, False, False], [True, False, False, True]])
-    assert groups.fraction_unchanged(labels) == 0.5
 
 
 def test_two_populations_are_found_without_a_window():

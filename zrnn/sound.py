@@ -55,6 +55,5 @@ def excerpt(clicks, with_clicks, in_silence, dt: float) -> np.ndarray:
     n_silent = min(round(SILENT_SECONDS / dt), len(in_silence))
     first = max(0, len(clicks) - round(CLICK_SECONDS / dt))
     output = np.concatenate([with_clicks, in_silence[:n_silent]])
-    click_starts = np.flatnonzero(np.diff(clicks, prepend=0) > 0)
-    times = [dt * (samples - first) for samples in (click_starts, find_taps(output, dt))]
-    return beat_sound(*times, dt * (len(output) - first))
+    starts, taps = np.flatnonzero(np.diff(clicks, prepend=0) > 0), find_taps(output, dt)
+    return beat_sound(dt * (starts - first), dt * (taps - first), dt * (len(output) - first))

@@ -43,11 +43,10 @@ def find_taps(output: np.ndarray, dt: float) -> np.ndarray:
 
     A tap is the midpoint between the output's rise and its fall through half height, each
     interpolated linearly between two samples. For the target and every symmetric wave it is the
-    maximum. The maximum itself is flat, so noise moves it by several ms at a slow tempo; this
-    jitter adds to the CV of the ITIs and makes their lag-1 correlation more negative. The edges are
-    steep. Because of the hysteresis, noise at half height is not counted: the output must have been
-    below 0.5 - HYSTERESIS before it rises above 0.5 + HYSTERESIS. The times are the same for a
-    HYSTERESIS of 0.02 to 0.2. The period is not used.
+    maximum. The maximum itself is flat, so noise moves it by several ms at a slow tempo, which adds
+    to the CV of the ITIs; the edges are steep. The output must have been below 0.5 - HYSTERESIS
+    before it rises above 0.5 + HYSTERESIS, so noise at half height is not counted. The times are
+    the same for a HYSTERESIS of 0.02 to 0.2.
 
     A midpoint is the mean of two times half a cycle apart. If the phase diffuses evenly through the
     cycle, this reduces the CV of the ITIs by the factor sqrt(3/4) and gives a lag-1 correlation of

@@ -166,20 +166,20 @@ def fraction_near_border(phases: np.ndarray) -> float:
     return float(np.sum(np.abs(from_end) < BORDER) / max(len(phases), 1))
 
 
-def fraction_unchanged(labels: np.ndarray) -> float:
-    """Fraction of M units that have the same label at every tempo: labels (tempos, M)."""
-    return float((labels == labels[:1]).all(axis=0).sum() / max(labels.shape[1], 1))
-
-
 def describe(found: Populations) -> dict:
-    """All numbers of the groups, in plain values for JSON."""
+    """All numbers of the groups, in plain values for JSON.
+
+    agreement_across_tempos: of the units active at all tempos, the fraction that is tap or
+    inter-tap at all of them.
+    """
     types = {name or "all": units for name, units in found.types.items()}
     is_tap = np.array([activity.tap_units(recording.phases) for recording in found.compared])
     active = ~np.any([recording.groups[SILENT] for recording in found.compared], axis=0)
-    agreement = {}
+    agreement, stays = {}, (is_tap == is_tap[0]).all(axis=0)
     for name, units in types.items():
-        labels = is_tap[:, units & active]
-        agreement[name] = {"units": labels.shape[1], "fraction": fraction_unchanged(labels)}
+        n_units = int((units & active).sum())
+        fraction = float((units & active & stays).sum() / max(n_units, 1))
+        agreement[name] = {"units": n_units, "fraction": fraction}
     return {
         "reference_period_s": found.reference.period,
         "tempos": [_at_tempo(found, types, r) for r in [found.reference, *found.compared]],
@@ -192,20 +192,19 @@ def describe(found: Populations) -> dict:
 
 def _at_tempo(found, types, recording):
     """Sizes of the groups at one tempo, and their timing relative to all E (or all) units."""
-    cycle, silent, activity = recording.cycle, recording.groups[SILENT], {}
+    cycle, members, activity = recording.cycle, dict(recording.groups), {}
+    silent = members.pop(SILENT)
     all_e = cycle[:, next(iter(types.values()))].mean(axis=1)
-    for name, rate in mean_rates(cycle, recording.groups | found.i_clusters).items():
-        if name != SILENT:
-            numbers = rate.mean(), rate.argmax() / len(rate), *lag_and_correlation(rate, all_e)
-            keys = "mean_rate", "peak_phase", "lag_cycles", "correlation"
-            activity[name] = dict(zip(keys, map(float, numbers), strict=True))
+    for name, rate in mean_rates(cycle, members | found.i_clusters).items():
+        numbers = rate.mean(), rate.argmax() / len(rate), *lag_and_correlation(rate, all_e)
+        keys = "mean_rate", "peak_phase", "lag_cycles", "correlation"
+        activity[name] = dict(zip(keys, map(float, numbers), strict=True))
+    near = {t: fraction_near_border(recording.phases[of & ~silent]) for t, of in types.items()}
     return {
         "period_s": recording.period,
         "mean_iti_s": recording.mean_iti,
         "sizes": {name: int(units.sum()) for name, units in recording.groups.items()},
         "silent": {name: int((units & silent).sum()) for name, units in types.items()},
         "activity": activity,
-        "fraction_near_border": {
-            t: fraction_near_border(recording.phases[units & ~silent]) for t, units in types.items()
-        },
+        "fraction_near_border": near,
     }

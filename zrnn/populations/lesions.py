@@ -2,8 +2,7 @@
 
 Lesioned units are silenced, or held at the mean rate that they have in the intact network at the
 same tempo. Silencing also removes the mean of what they send, and without inhibition the activity
-diverges, whichever I units are silenced. Held units still send their mean, so that only the
-modulation of their rates over the cycle is lost. Nothing here touches the disk.
+diverges. Held units still send their mean; only the modulation of their rates is lost.
 Shapes: N units, K lesions, P periods, B = K P trials, T time steps.
 """
 
