@@ -20,7 +20,8 @@ import models
 from zrnn import activity, cli, configuration, figures
 from zrnn.dynamics import reduced_model
 from zrnn.figures import E_COLOUR, I_COLOUR, plt
-from zrnn.populations import connections, groups, inhibition_timing, lesions
+from zrnn.populations import connections, groups, lesions
+from zrnn.populations.inhibition_timing import describe_timing
 from zrnn.task import context_cue
 
 LINES = {  # colour and style of each group; dashed: between taps
@@ -159,8 +160,11 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
         of_model = {"groups": ["tap-E", "tap-I", "inter-tap-I"], "weights": reduced_model.W}
         matrices.append({"title": "reduced model's W", **of_model})
         slow_to_fast = found.recordings[0], found.reference, found.recordings[-1]
-        cues = [context_cue(recording.period, task.cue_constant) for recording in slow_to_fast]
-        numbers["timing"] = inhibition_timing.timing_at_cues(model, cues, task)
+        numbers["timing"] = [
+            {"cue": context_cue(recording.period, task.cue_constant)}
+            | describe_timing(recording.cycle, 1, found.types["E"])
+            for recording in slow_to_fast
+        ]
 
     planned = lesions.plan(found, section.draws, section.seed)
     with cli.progress_bar(2 * len(planned), "lesions", "lesion") as bar:

@@ -29,12 +29,6 @@ def bumps(phases, n_phases=100):
     return np.maximum(np.cos(2 * np.pi * (t - np.asarray(phases))), 0)
 
 
-def silent_network():
-    model = models.build_model(**dict(CONFIG.model))
-    torch.nn.init.constant_(model.b_hh, -1.0)
-    return model.eval()
-
-
 def test_units_of_known_phase_are_in_their_group():
     phases = np.array([0.05, 0.95, 0.5, 0.3, 0.81, 0.6])
     cycle = bumps(phases)
@@ -123,12 +117,13 @@ def test_timing_does_not_depend_on_where_the_cycle_starts():
 
 
 def test_timing_of_the_oscillator(make_oscillator):
-    (found,) = inhibition_timing.timing_at_cues(make_oscillator(), [0.5], TASK)
+    populations = groups.find_populations(make_oscillator(), PERIODS, TASK, 0)
+    cycle, is_excit = populations.reference.cycle, populations.types["E"]
+    found = inhibition_timing.describe_timing(cycle, 1, is_excit)
     assert found["E"]["active_units"] == found["I"]["active_units"] == 4
     assert found["I"]["fraction_of_units_beyond"] == 0.0
     assert 0 < found["I_groups"]["within"]["lag"] < 0.25  # I units follow the E units
     assert found["I_groups"]["beyond"] == {"units": 0}
-    assert inhibition_timing.timing_at_cues(silent_network(), [0.5], TASK) == [{"cue": 0.5}]
 
 
 def test_block_means_and_total_inputs_by_hand():

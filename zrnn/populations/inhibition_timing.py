@@ -4,37 +4,13 @@ The phase of a rate is that of its first harmonic over whole cycles. A lag is a 
 the summed E rate, in cycles, -0.5..0.5, positive if later. Shapes: T time steps, N units.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from zrnn import simulate
 from zrnn.populations.groups import two_clusters
-from zrnn.taps import find_taps
-from zrnn.task import context_cue
 
-RUN_SECONDS = 3.5  # [s] of a noise-free run
-CLICK_SECONDS = 1.0  # [s] from its start, during which clicks are given
-SETTLE_SECONDS = 1.5  # [s] from its start, before which no cycle is taken
 ACTIVE_RATE = 0.02  # a unit is active if its rate exceeds this at some time
 BEYOND = 0.25  # [cycles] a larger lag, of either sign, is beyond a quarter of a cycle
 BIN_EDGES = np.linspace(-0.5, 0.5, 11)  # [cycles] of the histogram of lags
-
-
-def timing_at_cues(model, cues: Sequence[float], task_section) -> list[dict]:
-    """`describe_timing` of a noise-free run at each cue; only the cue where taps are too few."""
-    periods = context_cue(np.array(cues), task_section.cue_constant)
-    inputs = simulate.driving_inputs(periods, RUN_SECONDS, model.dt, task_section, CLICK_SECONDS)
-    run = simulate.run(model, inputs, keep_states=True)
-    is_excit, described = np.arange(len(model.w_hh)) < model.n_excit, []
-    for cue, output, states in zip(cues, run.outputs, run.states, strict=True):
-        taps = find_taps(output, model.dt)
-        taps = np.round(taps[taps > SETTLE_SECONDS / model.dt]).astype(int)
-        described.append({"cue": float(cue)})
-        if len(taps) > 2:
-            rates = np.maximum(states[taps[0] : taps[-1]], 0)
-            described[-1] |= describe_timing(rates, len(taps) - 1, is_excit)
-    return described
 
 
 def lags_to(rates: np.ndarray, reference: np.ndarray, n_cycles: int = 1) -> np.ndarray:
