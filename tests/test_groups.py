@@ -65,6 +65,18 @@ def test_fraction_of_units_near_the_border():
     assert groups.fraction_near_border(np.array([0.21, 0.78, 0.0, 0.5])) == 0.5
 
 
+def test_the_fraction_of_active_units_that_stay_tap_or_inter_tap():
+    recordings = []
+    for phases in ([0.0, 0.1, 0.5, 0.6, 0.0, 0.4], [0.0, 0.5, 0.5, 0.6, 0.9, 0.4]):
+        cycle = bumps(phases) * [1, 1, 1, len(recordings), 1, 1]  # the fourth is silent at first
+        members = groups.assign(np.array(phases), cycle, TYPES)
+        recordings.append(groups.Recording(0.5, 0.5, np.array(phases), cycle, members))
+    found = groups.describe(groups.Populations(TYPES, recordings[0], recordings, {}, {}))
+    agreement = found["agreement_across_tempos"]
+    assert agreement["E"] == {"units": 3, "fraction": pytest.approx(2 / 3)}
+    assert agreement["I"] == {"units": 2, "fraction": 1.0}
+
+
 def test_two_populations_are_found_without_a_window():
     rng = np.random.default_rng(0)
     early, late = rng.normal(0.85, 0.01, 10), rng.normal(0.15, 0.01, 20)
