@@ -171,11 +171,8 @@ def main(config_path=None, checkpoint=None, **flags):
     draw_trajectories(space, trials, paths, explained, colours)
     draw_lengths(figure.add_subplot(1, 3, 2), trials, colours, dt)
     draw_intervals(figure.add_subplot(1, 3, 3), table, driven.task.cue_constant)
-    drawn[STATISTICS] = figure
-    text, suffix = (
-        configuration.to_text(config, made_by | {"drawn from": folder}),
-        config.plotting.format,
-    )
+    drawn[STATISTICS], made_by["drawn from"] = figure, folder
+    text, suffix = configuration.to_text(config, made_by), config.plotting.format
     figures.save_results(section.folder, text, drawn, suffix, {STATISTICS: arrays})
 
 

@@ -101,12 +101,8 @@ def draw_weights(matrices):
     n_rows = -(-len(matrices) // 2)
     figure = plt.figure(figsize=(8.5, 3.9 * n_rows), layout="constrained")
     for i, matrix in enumerate(matrices):
-        panel, weights, names = (
-            figure.add_subplot(n_rows, 2, i + 1),
-            matrix["weights"],
-            matrix["groups"],
-        )
-        limit = np.abs(weights).max()
+        panel, weights = figure.add_subplot(n_rows, 2, i + 1), matrix["weights"]
+        limit, names = np.abs(weights).max(), matrix["groups"]
         panel.imshow(weights, cmap="RdBu_r", vmin=-limit, vmax=limit)
         for (to, origin), value in np.ndenumerate(weights):
             colour = "white" if abs(value) > 0.6 * limit else "black"
@@ -175,13 +171,10 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
 
     drawn = {"groups": draw_groups(found), "weights": draw_weights(matrices)}
     drawn["lesions"] = draw_lesions(outcomes, periods)
-    arrays = {
-        "periods": np.array(periods),
-        "phases": np.array([recording.phases for recording in found.compared]),
-        "cycles": np.array([recording.cycle for recording in found.compared]),
-    }
     masks = found.reference.groups | found.i_clusters
-    arrays |= {f"mask {name}": mask for name, mask in masks.items()}
+    arrays = {"periods": periods} | {f"mask {name}": mask for name, mask in masks.items()}
+    arrays["phases"] = [recording.phases for recording in found.compared]
+    arrays["cycles"] = [recording.cycle for recording in found.compared]
     text, suffix = configuration.to_text(config, made_by), config.plotting.format
     arrays, numbers = {"groups": arrays}, {"groups": numbers}
     figures.save_results(section.folder, text, drawn, suffix, arrays, numbers)

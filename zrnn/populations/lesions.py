@@ -16,13 +16,12 @@ import numpy as np
 import torch
 
 from zrnn import simulate
-from zrnn.populations.groups import SILENT, Populations
+from zrnn.populations.groups import CLICK_SECONDS, SILENT, Populations
 from zrnn.taps import Beat, describe_beat, find_taps
 
 SILENCING_CURRENT = -1e3  # far below any current of the network, so that the rate is exactly 0
 LESIONS_AT_ONCE = 8  # simulated side by side; more are not faster on a CPU
 MAX_OUTPUT = 10.0  # a run whose output exceeds +-this has diverged (the target is within 0..1)
-CLICK_SECONDS = 2.0  # [s] at the start of a run, with clicks; not kept
 FRACTIONS = 0.05, 0.1, 0.2, 0.3, 0.5  # of the active E and I units, lost at random
 
 INTACT, LOSS = "intact", "units lost at random"
