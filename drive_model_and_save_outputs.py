@@ -170,7 +170,6 @@ def drive_onsets(folder, model, onsets, cues, config):
         row["asynchrony_mean_ms"] = late.mean() if len(late) else np.nan
         row["asynchrony_sd_ms"] = late.std(ddof=1) if len(late) > 1 else np.nan
         rows.append(row)
-        print(*(f"{key} {value:.4g}," for key, value in [*row.items()][1:]), name)
     return rows
 
 
@@ -204,7 +203,6 @@ def drive_periods(folder, model, config, text):
     for i, period in enumerate(periods):
         kinds = i < len(trained), i < n_hidden
         rows.append(describe_output(folder, period, *kinds, config, draw, text))
-    print(table(rows))
     return rows
 
 
@@ -224,6 +222,11 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
             writer.writeheader()
             writer.writerows(rows)
         (part / "config.yaml").write_text(text, encoding="utf-8")
+    if drive.onsets is None:
+        print(table(rows))
+    else:
+        for row in rows:
+            print(*(f"{key} {value}," for key, value in row.items()))
     print(f"saved in {drive.folder}/")
 
 
