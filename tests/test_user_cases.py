@@ -163,11 +163,11 @@ def test_other_people_s_checkpoints_are_refused_by_their_keys(keys, tmp_path):
         models.load_network(tmp_path / "a.pth")
 
 
-def test_periods_that_were_not_learned_are_told_before_the_training():
+def test_trials_that_are_short_for_their_periods_are_told_before_the_training():
     slow = {"training.periods": [1.0, 0.5]}
-    assert "1 s; with this cue_constant" in warning(configuration.load(flags=slow))
+    assert "2 s holds fewer than 4 of the longest" in warning(configuration.load(flags=slow))
+    assert warning(configuration.load(flags=slow | {"training.trial_seconds": 4})) is None
     assert warning(configuration.load()) is None
-    assert warning(configuration.load(flags=slow | {"training.start": "a.pth"})) is None
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")

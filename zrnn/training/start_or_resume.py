@@ -5,8 +5,8 @@ from pathlib import Path
 
 from zrnn import checkpoints, configuration, files
 from zrnn.errors import UserError
-from zrnn.schema import Task, Training
 
+PERIODS_IN_TRIAL = 4  # of the longest period, as in all configurations that were tested
 # keys of the training that may differ when a run is resumed
 RUN_KEYS = ("training.save_path", "training.log_path", "training.save_seconds", "training.start")
 
@@ -95,12 +95,12 @@ def check_places(config, resume, overwrite):
 
 
 def warning(config) -> str | None:
-    """What is known to fail with this configuration, in one line. docs/recipe.md"""
-    training = config.training
-    as_tried = training.trial_seconds <= 4 and config.task.cue_constant == Task().cue_constant
-    if max(training.periods) > max(Training().periods) and as_tried and training.start is None:
+    """What may fail with this configuration, in one line."""
+    training, longest = config.training, max(config.training.periods)
+    if longest > training.trial_seconds / PERIODS_IN_TRIAL:
         return (
-            f"note: training.periods has {max(training.periods):g} s; with this cue_constant and "
-            "trials of 2 or 4 s, the periods 1, 0.8, 0.667 and 0.5 s were not learned (loss 0.10)"
+            f"note: a trial of {training.trial_seconds:g} s holds fewer than {PERIODS_IN_TRIAL} of "
+            f"the longest period, {longest:g} s, with which the recipe was tested; see "
+            "configs/human.yaml"
         )
     return None
