@@ -48,8 +48,8 @@ def draw_phases(panel, recording, types):
         phases = (recording.phases[units] + 0.5) % 1 - 0.5
         rates = recording.cycle[:, units].mean(axis=0)
         for weights, style in ((rates, dict(fill=True, alpha=0.6)), (np.ones(len(rates)), {})):
-            share = 100 * weights / max(weights.sum(), 1e-12)  # where no unit of the type is active
-            percent = np.histogram(phases, PHASE_EDGES, weights=share)[0]
+            weights = 100 * weights / max(weights.sum(), 1e-12)  # no unit of the type may be active
+            percent = np.histogram(phases, PHASE_EDGES, weights=weights)[0]
             panel.stairs(sign * percent, PHASE_EDGES, color=colour, **style)
         style = dict(color=colour, weight="bold", va="center", transform=panel.transAxes)
         panel.text(0.03, 0.5 + 0.44 * sign, name, **style)

@@ -47,9 +47,9 @@ CLAIMS = {}  # {row of the score card: (claim, criterion, function)}
 def claim(text: str, criterion: str):
     """Decorator that makes a function the next of CLAIMS; claim and criterion in words."""
 
-    def add(judge):
-        CLAIMS[len(CLAIMS) + 1] = text, criterion, judge
-        return judge
+    def add(test):
+        CLAIMS[len(CLAIMS) + 1] = text, criterion, test
+        return test
 
     return add
 

@@ -24,9 +24,9 @@ from zrnn.figures import save_results
 
 def ask(network: Network, row: int) -> tuple[str, list[Number]]:
     """The answer of a network to a claim, and its numbers; "no" where it has no cycle."""
-    *_, judge = CLAIMS[row]
+    *_, test = CLAIMS[row]
     try:
-        numbers, met = judge(network)
+        numbers, met = test(network)
     except ValueError as error:
         return "no", [Number("reason", str(error))]
     return "yes" if all(met) else "in part" if any(met) else "no", numbers

@@ -32,6 +32,9 @@ Cue = Annotated[FiniteFloat, Ge(-100), Le(100)]
 Cues = Annotated[list[Cue], Len(1, 30)]
 Range = Annotated[list[Cue], Len(2, 2)]
 OrNull = BeforeValidator(_or_null)
+SecondsOrNull = Annotated[Seconds | None, OrNull]
+NormOrNull = Annotated[Positive | None, OrNull]
+FileOrNull = Annotated[str | None, OrNull]
 Count = Annotated[int, Ge(1), Le(10_000_000)]
 Runs = Annotated[int, Ge(1), Le(1000)]
 Start = Literal["half-normal", "rectified"]
@@ -88,49 +91,31 @@ class Training(Section):
     periods: Periods = key(
         [0.5, 0.333, 0.25, 0.2, 0.166, 0.143, 0.125], "[s] trained periods, 2 to 8 Hz"
     )
-    first_period: Annotated[Seconds | None, OrNull] = key(
-        0.125,
-        "[s] shortest period at first, from which all grow; null: no growth",
-    )
-    dt: Annotated[Seconds | None, OrNull] = key(
-        None, "[s] time step of the descent; null: tau, or less to divide a click"
-    )
+    first_period: SecondsOrNull = key(0.125, "[s] shortest period at first; null: as in periods")
+    dt: SecondsOrNull = key(None, "[s] time step of the descent; null: tau, or less for the click")
     epochs: Count = key(1400, "updates of the descent, each on a new batch")
     batch_size: int = key(14, "trials in a batch", ge=1, le=100_000)
     learning_rate: Positive = key(1e-3, "learning rate of Adam", le=10)
-    final_rate: Fraction = key(
-        0.06, "final learning rate, fraction of learning_rate (cosine decay)"
-    )
+    final_rate: Fraction = key(0.06, "final learning rate / learning_rate (cosine decay)")
     noise_scale: NotNegative = key(1.0, "recurrent noise at the beginning and end, in sigma_rec")
     peak_noise_scale: NotNegative = key(3.0, "largest recurrent noise, in sigma_rec")
-    noise_onset: Fraction = key(
-        0.0, "fraction of the updates at which the noise begins to rise", lt=0.7
-    )
+    noise_onset: Fraction = key(0.0, "fraction of the updates before the noise rises", lt=0.7)
     trial_seconds: Seconds = key(2.0, "[s] length of a trial")
     click_seconds: NotNegative = key(1.0, "[s] duration of the clicks, from the trial onset")
-    warm_up: int = key(
-        100,
-        "first updates, at half the learning rate; at most a tenth of epochs",
-        ge=0,
-        le=10_000_000,
-    )
+    warm_up: int = key(100, "first updates, at half the rate; at most a tenth of epochs", ge=0)
     adam_beta2: FiniteFloat = key(0.99, "Adam's decay rate of squared gradients", ge=0, lt=1)
     noise_exponent: FiniteFloat = key(
         0.75, "noise of a trial ~ period^exponent, its weight ~ noise^2", ge=-10, le=10
     )
     antithetic: bool = key(True, "recurrent noise in pairs xi, -xi within a batch")
     precision: Literal["float32", "bfloat16"] = key("bfloat16", "of the products in the descent")
-    max_grad_norm: Annotated[Positive | None, OrNull] = key(
-        1.0, "the gradient is clipped to this norm; null: no clipping"
-    )
+    max_grad_norm: NormOrNull = key(1.0, "the gradient is clipped to this norm; null: not clipped")
     early_stopping_loss: NotNegative = key(0.0, "mean loss that ends the descent; 0: none")
     early_stopping_updates: Count = key(20, "updates in this mean loss")
     refine: bool = key(True, "after the descent, reduce the time step to model.dt")
     calibrate: bool = key(True, "at the end, correct the mean ITIs under noise")
     seed: int = seed_key("seed of weights, batches and noise")
-    start: Annotated[str | None, OrNull] = key(
-        None, "network from whose weights the training starts; null: random weights"
-    )
+    start: FileOrNull = key(None, "network to start from; null: random weights")
     save_path: Path = key("best_model.pth", "file of the trained network")
     save_seconds: NotNegative = key(30.0, "[s] between two saves of the state for --resume")
     log_path: Path = key("training_log.csv", "file of the losses and errors during training")
@@ -144,12 +129,8 @@ class Drive(Section):
     keep_seconds: Seconds = key(50.0, "[s] after these, with the cue alone; saved")
     clicks: bool = key(True, "false: no clicks, the cue alone")
     onset: NotNegative = key(0.05, "[s] onset T0 of clicks and cue")
-    onsets: Annotated[str | None, OrNull] = key(
-        None, "file of onsets [s], one a line, or CSV with onset_s, cue; null: none"
-    )
-    periods: Annotated[list[Seconds], Len(0, 1000)] = key(
-        [], "[s] untrained periods of your own, beside those drawn at random"
-    )
+    onsets: FileOrNull = key(None, "onsets [s], one a line, or CSV with onset_s, cue; null: none")
+    periods: Annotated[list[Seconds], Len(0, 1000)] = key([], "[s] additional untrained periods")
     extra_periods: int = key(100, "number of untrained periods drawn at random", ge=0, le=500)
     hidden_states: Literal["trained", "all", "none"] = key(
         "trained", "periods with saved hidden states (100 MB each): trained, all or none"
@@ -165,9 +146,7 @@ class Check(Section):
     noise_runs: Runs = key(10, "runs at each trained period with clicks, and as many without")
     untrained_periods: int = key(40, "number of untrained periods, log-spaced", ge=0, le=1000)
     untrained_runs: Runs = key(4, "runs at each untrained period")
-    max_error: FiniteFloat = key(
-        0.003, "largest error of the mean ITI at trained periods, as a fraction", gt=0
-    )
+    max_error: Positive = key(0.003, "largest error of the mean ITI at trained periods, a fraction")
     max_untrained_error: Positive = key(0.005, "the same at untrained periods")
     max_cv: Positive = key(0.019, "largest CV of the ITIs at trained periods")
     seed: int = seed_key("seed of the recurrent noise")
