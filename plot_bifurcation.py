@@ -17,8 +17,8 @@ import numpy as np
 from models import open_network
 from zrnn import cli, configuration
 from zrnn.dynamics import network_diagram, reduced_model
-from zrnn.dynamics.cycle_continuation import FINE_DT
 from zrnn.dynamics.diagram import columns, plain, summary
+from zrnn.dynamics.network_diagram import FINE_DT
 from zrnn.dynamics.panels import draw_equilibria, draw_onset, draw_period, legend_of
 from zrnn.figures import plt, save_results
 from zrnn.task import context_cue, reference_cue

@@ -23,24 +23,19 @@ from zrnn.figures import plt, save_results
 from zrnn.task import reference_cue
 
 PATH_COLOUR = "#D62728"
-N_COLUMNS = 3
 
 
 def draw(fields, titles, span):
     """Fields with one scale of speed, the trajectory in red, the equilibria as squares."""
-    n_rows = -(-len(fields) // N_COLUMNS)
+    n_rows = -(-len(fields) // 3)
     figure, all_axes = plt.subplots(
-        n_rows,
-        N_COLUMNS,
-        figsize=(3.4 * N_COLUMNS + 1, 3.6 * n_rows + 0.4),
-        squeeze=False,
-        layout="constrained",
+        n_rows, 3, figsize=(11.2, 3.6 * n_rows + 0.4), squeeze=False, layout="constrained"
     )
-    shown = all_axes.ravel()[: len(fields)]
     for axes in all_axes.flat[len(fields) :]:
         axes.remove()
     colours = dict(cmap="viridis", vmin=0, vmax=max(field.speed.max() for field in fields))
-    for axes, field, title in zip(shown, fields, titles, strict=True):
+    square = dict(marker="s", ls="none", mew=2, ms=11)
+    for axes, field, title in zip(all_axes.flat, fields, titles, strict=False):
         x, y = field.centre[:, None] + np.linspace(-span, span, len(field.speed))
         image = axes.pcolormesh(x, y, field.speed, rasterized=True, **colours)
         lines = dict(color="white", linewidth=0.7, density=1.1, arrowsize=0.8)
@@ -49,17 +44,16 @@ def draw(fields, titles, span):
         axes.plot(*field.path[-1], "o", color=PATH_COLOUR, mec="white", ms=6, zorder=4)
         for first, second, stable in field.equilibria:
             fill = "black" if stable else "none"
-            axes.plot(first, second, "s", color=fill, mec="white", mew=2, ms=11, zorder=3)
+            axes.plot(first, second, **square, mfc=fill, mec="white", zorder=3)
         axes.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), title=title, xlabel="PC1", ylabel="PC2")
         axes.set_aspect("equal")
     label = "speed: norm of the change in one step"
-    figure.colorbar(image, ax=list(shown), label=label, shrink=0.8)
+    figure.colorbar(image, ax=list(all_axes.flat[: len(fields)]), label=label, shrink=0.8)
     path = dict(color=PATH_COLOUR, lw=2.5, marker="o", mec="white")
-    square = dict(color="none", marker="s", mew=2, ms=11, mec="0.6")
     handles = [
         Line2D([], [], **path, label="trajectory, its end"),
-        Line2D([], [], **square, mfc="black", label="stable equilibrium"),
-        Line2D([], [], **square, mfc="none", label="unstable equilibrium"),
+        Line2D([], [], **square, mec="0.6", mfc="black", label="stable equilibrium"),
+        Line2D([], [], **square, mec="0.6", mfc="none", label="unstable equilibrium"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=11)
     return figure
@@ -69,7 +63,6 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     config, model, made_by = open_network(config_path, checkpoint, device, flags, "fig5")
     fig5, size = config.fig5, (config.fig5.grid, config.fig5.span)
     beat_cue = reference_cue(config.training.periods, config.task.cue_constant)
-    rest = model.initial_state(1)[0]
 
     start, is_tap = initial_condition(model, beat_cue, fig5.seed)
     plane = find_plane(model, start)
@@ -77,22 +70,24 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     equilibria = find_equilibria(model, [*fig5.cues, beat_cue], plane)
     for cue, points in equilibria.items():
         print(f"cue {cue:g}: {len(points)} equilibria, {points[:, 2].sum():g} of them stable")
-    fields = {"5a": [], "5b": []}
+    of_cues = []
     for cue in fig5.cues:
         times = [fig5.field_seconds]
-        fields["5a"] += find_fields(model, start, cue, times, plane, *size, equilibria[cue])
+        of_cues += find_fields(model, start, cue, times, plane, *size, equilibria[cue])
+    rest = model.initial_state(1)[0]
     centre = plane.project(rest.cpu().numpy())
-    fields["5b"] = find_fields(
+    of_times = find_fields(
         model, rest, beat_cue, fig5.times, plane, *size, equilibria[beat_cue], centre
     )
-
-    titles = {"5a": [f"cue {field.cue:g}" for field in fields["5a"]]}
-    titles["5b"] = [f"cue {field.cue:g}, {1000 * field.seconds:g} ms" for field in fields["5b"]]
-    figures = {f"fig_{name}": draw(fields[name], titles[name], fig5.span) for name in fields}
-    arrays = {"start": start.cpu().numpy(), "is_tap": is_tap}
+    figures, arrays = {}, {"start": start.cpu().numpy(), "is_tap": is_tap}
     arrays |= {f"plane_{key}": value for key, value in asdict(plane).items()}
-    for name in fields:
-        for i, field in enumerate(fields[name]):
+    for name, fields, title in (
+        ("5a", of_cues, "cue {cue:g}"),
+        ("5b", of_times, "cue {cue:g}, {ms:g} ms"),
+    ):
+        titles = [title.format(cue=field.cue, ms=1000 * field.seconds) for field in fields]
+        figures[f"fig_{name}"] = draw(fields, titles, fig5.span)
+        for i, field in enumerate(fields):
             arrays |= {f"{name}_{i}_{key}": value for key, value in asdict(field).items()}
     text = configuration.to_text(config, made_by)
     save_results(fig5.folder, text, figures, config.plotting.format, {"fig_5": arrays})

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import least_squares, lsq_linear
 
-from zrnn.dynamics.cycle_continuation import read_cycle
+from zrnn.dynamics.network_diagram import read_cycle
 
 TAUS = np.geomspace(0.001, 0.1, 41)  # [s] time constants that are tried; 0.01 is one
 SMALLEST = 1e-3  # a weight that starts at 0, as a fraction of the largest, so that it can change

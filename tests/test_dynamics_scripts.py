@@ -11,7 +11,7 @@ import plot_bifurcation
 import plot_fig3
 import plot_fig5
 from zrnn import checkpoints, configuration
-from zrnn.dynamics import cycle_continuation, reduced_model
+from zrnn.dynamics import network_diagram, reduced_model
 from zrnn.errors import UserError
 
 CONFIG = configuration.load(flags={"model.hidden_dim": 25, "model.sigma_rec": 0.001})
@@ -55,7 +55,7 @@ def test_figure_3(save, tmp_path, capsys):
 def test_the_diagrams_of_an_oscillator_that_begins_and_ends(
     save, make_oscillator, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(cycle_continuation, "FINE_SECONDS", 2.0)
+    monkeypatch.setattr(network_diagram, "FINE_SECONDS", 2.0)
     model = make_oscillator()
     with torch.no_grad():
         model.w_ih[0:4, 1] = 0.4

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from zrnn.dynamics import diagram, equilibria, invariant_circle, reduced_model
+from zrnn.dynamics import diagram, equilibria, reduced_model
 from zrnn.dynamics.equilibria import Bifurcation, Branch, Flow
 
 RNG = np.random.default_rng(0)
@@ -27,13 +27,14 @@ def relu_flow(w, w_in, b):
         lambda x, p: -x + w @ np.maximum(x, 0) + w_in * p + b,
         lambda x, p: w * (x > 0) - np.eye(len(x)),
         lambda x, p: w_in,
+        scale=np.sqrt(len(w)),
     )
 
 
 def test_linear_flow_has_one_straight_branch_without_bifurcations():
     matrix, vector = RNG.normal(size=(4, 4)) - 4 * np.eye(4), RNG.normal(size=4)
     flow = Flow(lambda x, p: matrix @ x + vector * p, lambda x, p: matrix, lambda x, p: vector)
-    (branch,) = equilibria.find_branches(flow, [(RNG.normal(size=4), 0.3)], (-1, 2), 0.1, 1.0)
+    (branch,) = equilibria.find_branches(flow, [(RNG.normal(size=4), 0.3)], (-1, 2))
     assert sorted(branch.p[[0, -1]]) == [-1, 2] and np.all(np.diff(branch.p) > 0)
     np.testing.assert_allclose(branch.x, -np.outer(branch.p, np.linalg.solve(matrix, vector)))
     np.testing.assert_allclose(
@@ -44,7 +45,7 @@ def test_linear_flow_has_one_straight_branch_without_bifurcations():
 
 def test_fold_of_the_saddle_node_normal_form():
     flow = one_variable(lambda x, p: p - 0.3 + x**2, lambda x, p: 2 * x)
-    (branch,) = equilibria.find_branches(flow, [(np.array([-1.0]), -0.7)], (-1, 1), 0.05, 1.0)
+    (branch,) = equilibria.find_branches(flow, [(np.array([-1.0]), -0.7)], (-1, 1))
     np.testing.assert_allclose(branch.p, 0.3 - branch.x[:, 0] ** 2, atol=1e-9)
     assert list(branch.p[[0, -1]]) == [-1, -1] and np.prod(branch.x[[0, -1]]) < 0
     (fold,) = equilibria.find_bifurcations(flow, branch)
@@ -58,7 +59,7 @@ def test_fold_of_the_saddle_node_normal_form():
 
 def test_a_sharp_corner_is_a_fold():
     flow = one_variable(lambda x, p: p - 0.3 + 20 * abs(x), lambda x, p: 20 * np.sign(x))
-    (branch,) = equilibria.find_branches(flow, [(np.array([-0.03]), -0.3)], (-1, 1), 0.05, 1.0)
+    (branch,) = equilibria.find_branches(flow, [(np.array([-0.03]), -0.3)], (-1, 1))
     assert list(branch.p[[0, -1]]) == [-1, -1] and np.prod(branch.x[[0, -1]]) < 0
     (fold,) = equilibria.find_bifurcations(flow, branch)
     assert fold.kind == "fold" and abs(fold.p - 0.3) < 1e-6
@@ -68,7 +69,7 @@ def test_a_sharp_corner_is_a_fold():
 def test_a_transcritical_point_is_no_fold():
     flow = one_variable(lambda x, p: (p - x) * (x + 0.2), lambda x, p: p - 2 * x - 0.2)
     flow = dataclasses.replace(flow, df_dp=lambda x, p: x + 0.2)
-    (branch,) = equilibria.find_branches(flow, [(np.array([-1.0]), -1.0)], (-1, 1), 0.03, 1.0)
+    (branch,) = equilibria.find_branches(flow, [(np.array([-1.0]), -1.0)], (-1, 1))
     (point,) = equilibria.find_bifurcations(flow, branch)
     assert point.kind == "branch point" and abs(point.p + 0.2) < 1e-6
 
@@ -85,7 +86,7 @@ def test_hopf_point_of_the_stuart_landau_oscillator(dt):
         return radial + turn * np.array([[0, -1], [1, 0]])
 
     flow = Flow(f, jacobian, lambda x, p: x)
-    (branch,) = equilibria.find_branches(flow, [(np.array([0.01, 0.02]), 1.0)], (-2, 2), 0.1, 1.0)
+    (branch,) = equilibria.find_branches(flow, [(np.array([0.01, 0.02]), 1.0)], (-2, 2))
     (hopf,) = equilibria.find_bifurcations(flow, branch, dt)
     # |1 + dt (p - 0.3 + i turn)| = 1 for the Euler map, p = 0.3 for the flow
     exact = 0.3 + ((np.sqrt(1 - (dt * turn) ** 2) - 1) / dt if dt else 0)
@@ -151,7 +152,7 @@ def test_a_relu_network_against_its_exact_branch(excite, inhibit, seed, n_folds)
     w_in, b = rng.normal(0.3, 1, size=n), rng.normal(0, 0.5, size=n)
     flow = relu_flow(w, w_in, b)
     folds = exact_folds(w, w_in, b, bounds[0], bounds)
-    branch = equilibria.follow_branch(flow, np.zeros(n), bounds[0], bounds, 0.02, np.sqrt(n))
+    branch = equilibria.follow_branch(flow, np.zeros(n), bounds[0], bounds)
     found = [q.p for q in equilibria.find_bifurcations(flow, branch) if q.kind == "fold"]
     assert len(folds) == n_folds
     np.testing.assert_allclose(found, folds, atol=1e-6)
@@ -193,9 +194,10 @@ def test_local_exponents():
     assert diagram.local_exponents(np.empty((0, 2))) == []
 
 
-def test_equilibria_at_a_cue_have_their_class_right_up_to_the_bifurcation():
+def test_equilibria_at_a_cue_have_their_class_right_up_to_the_bifurcation(monkeypatch):
+    monkeypatch.setattr(equilibria, "MAX_STEP", 0.05)
     flow = one_variable(lambda x, p: p + x**2, lambda x, p: 2 * x)
-    (branch,) = equilibria.find_branches(flow, [(np.array([-1.0]), -1.0)], (-1, 1), 0.05, 1.0)
+    (branch,) = equilibria.find_branches(flow, [(np.array([-1.0]), -1.0)], (-1, 1))
     curves, _ = diagram.equilibrium_curves(flow, [branch])
     np.testing.assert_array_equal(curves[0].z, curves[0].x[:, 0])
     for p in (-0.25, -1e-9):
@@ -227,12 +229,12 @@ def manifold_at(flow, points, fold_x, p):
     def run(x, p):
         return solve_ivp(lambda t, x: flow.f(x, p), (0, 5), x, rtol=1e-8, atol=1e-10).y.T
 
-    fold = Bifurcation("fold", p + invariant_circle.BELOW, fold_x, 0.0, 0.0, (0.0, 0.0), 0)
+    fold = Bifurcation("fold", p + diagram.BELOW, fold_x, 0.0, 0.0, (0.0, 0.0), 0)
     for x in points:
         np.testing.assert_allclose(flow.f(x, p), 0, atol=1e-9)
-    p = fold.p - invariant_circle.BELOW  # as it is rounded there
-    branch = Branch(np.array(points), np.full(len(points), p), None, None, None, 1.0)
-    return invariant_circle.manifold_below(flow, [branch], fold, run)
+    p = fold.p - diagram.BELOW  # as it is rounded there
+    branch = Branch(np.array(points), np.full(len(points), p), None, None)
+    return diagram.manifold_below(flow, [branch], fold, run)
 
 
 def on_circle(*angles):
@@ -259,7 +261,7 @@ def test_a_saddle_between_two_nodes_is_on_no_invariant_circle():
 
 
 def test_a_side_that_reaches_no_equilibrium_closes_no_circle(monkeypatch):
-    monkeypatch.setattr(invariant_circle, "MAX_PARTS", 10)
+    monkeypatch.setattr(diagram, "MAX_PARTS", 10)
     flow = one_variable(lambda x, p: p + min(x**2, 1), lambda x, p: 2 * x * (x**2 < 1))
     found = manifold_at(flow, [np.array([-0.5]), np.array([0.5])], np.zeros(1), -0.25)
     assert not found.closes and found.z[0][-1] < -0.49 and found.z[1][-1] > 10

@@ -1,27 +1,35 @@
-"""The vector field in a plane, against a linear map."""
+"""The vector field in a plane, against steps of the network that are put back one by one."""
 
 import numpy as np
+import pytest
 import torch
 
+import models
 from zrnn.dynamics import flow_field
 
 
-def test_vector_field_of_a_linear_map():
+@pytest.mark.parametrize("kind", ["ZemlianovaRNN", "RNN"])
+def test_vector_field_against_single_steps(kind, monkeypatch):
+    monkeypatch.setitem(flow_field.CHUNK, "cpu", 7)
     rng = np.random.default_rng(0)
-    matrix = torch.tensor(0.3 * rng.normal(size=(5, 5)))
-    axes = np.linalg.qr(rng.normal(size=(5, 2)))[0].T
-    plane, start = (
-        flow_field.Plane(rng.normal(size=5), axes, None),
-        torch.tensor(rng.normal(size=5)),
-    )
+    sizes = dict(input_dim=2, hidden_dim=12, output_dim=1, dt=0.002, tau=0.01)
+    noise = dict(excit_percent=0.8, sigma_rec=0.0, sigma_input=0.0)
+    model = models.build_model(
+        kind, generator=torch.Generator().manual_seed(0), **sizes, **noise
+    ).double()
+    with torch.no_grad():
+        model.b_hh.uniform_(-1, 1)
+    axes = np.linalg.qr(rng.normal(size=(12, 2)))[0].T
+    plane, start = flow_field.Plane(rng.normal(size=12), axes, None), rng.normal(size=12)
     grid = flow_field.plane_grid([0.5, -1.0], 2.0, 4)
-    field = flow_field.vector_field(lambda x: x @ matrix.T, start, grid, plane, [1, 60], chunk=7)
-    for n in (1, 60):
+    field = flow_field.vector_field(model, 0.7, torch.tensor(start), grid, plane, [1, 120])
+    for k, n in enumerate((1, 120)):
         for g, point in enumerate(grid):
-            x = start.numpy()
+            x = start
             for _ in range(n):
                 x = x + (point - plane.project(x)) @ axes
-                change = matrix.numpy() @ x - x
+                moved = model.step(torch.tensor([[0, 0.7]]).double(), torch.tensor(x)[None])[1]
+                change = moved[0].detach().numpy() - x
                 x = x + change
-            np.testing.assert_allclose(field[n][0][g], axes @ change, atol=1e-5)
-            np.testing.assert_allclose(field[n][1][g], np.linalg.norm(change), atol=1e-5)
+            expected = [*axes @ change, np.linalg.norm(change)]
+            np.testing.assert_allclose(field[k, g], expected, atol=1e-5)

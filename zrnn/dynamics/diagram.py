@@ -2,17 +2,32 @@
 
 The reduced model and a trained network have the same form of diagram. z is the variable drawn.
 
-Shapes: P points of a curve, M cues close to the fold at which the cycle begins.
+Shapes: N variables, P points of a curve, M cues close to the fold at which the cycle begins.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray as Array
 
-from zrnn.dynamics.equilibria import CLASSES, Bifurcation, Branch, Flow, classify, find_bifurcations
-from zrnn.dynamics.invariant_circle import UnstableManifold
+from zrnn.dynamics.equilibria import (
+    CLASSES,
+    Bifurcation,
+    Branch,
+    Flow,
+    classify,
+    eigenvalues,
+    equilibria_at,
+    find_bifurcations,
+)
+
+# Unstable manifold of the saddle. Distances are fractions of that to the nearest stable point.
+BELOW = 1e-4  # distance of the cue from the fold at which the manifold is followed
+KICK = 1e-3  # distance from the saddle at which a side begins
+CLOSE = 1e-2  # distance from a stable equilibrium at which a side has reached it
+MAX_PARTS = 100  # runs in a row, after which a side has no end
 
 
 class Curve(NamedTuple):
@@ -50,6 +65,13 @@ class CycleEnd(NamedTuple):
     first_without: float
     amplitude: float
     hopf: float
+
+
+class UnstableManifold(NamedTuple):
+    """Outputs z of its two sides, two arrays (T,); whether both reach the same node."""
+
+    z: list[Array]
+    closes: bool
 
 
 @dataclass(frozen=True)
@@ -109,8 +131,7 @@ def equilibrium_curves(
         classes = np.array([classify(spectrum, dt) for spectrum in branch.eigenvalues])
         after = np.array([b.index + 1 for b in found], dtype=int)
         p = np.insert(branch.p, after, [b.p for b in found])
-        points = np.reshape([b.x for b in found], (-1, branch.x.shape[1]))
-        x = np.insert(branch.x, after, points, axis=0)
+        x = np.insert(branch.x, after, np.reshape([b.x for b in found], (-1, len(branch.x.T))), 0)
         curves.append(Curve(p, x, flow.output(x), np.insert(classes, after, classes[after])))
         bifurcations += found
     return curves, bifurcations
@@ -120,6 +141,44 @@ def classes_at(curves: list[Curve], cue: float) -> list[str]:
     """The classes of the equilibria at a cue, in the order of CLASSES."""
     sides = [(curve, np.flatnonzero(np.diff(curve.p <= cue))) for curve in curves]
     return sorted((str(c) for curve, i in sides for c in curve.classes[i]), key=CLASSES.index)
+
+
+def manifold_below(
+    flow: Flow, curves: list, fold: Bifurcation | None, run: Callable[[Array, float], Array]
+) -> UnstableManifold | None:
+    """The unstable manifold of the saddle that meets a node at `fold`, just below the fold.
+
+    If both of its sides reach the same stable equilibrium, they form a closed invariant curve, and
+    a limit cycle goes round it when saddle and node have met (saddle-node on an invariant circle,
+    SNIC). Otherwise no cycle is born where they meet.
+
+    run(x, cue) -> states (T, N) from x (N,) on. None without a fold, a saddle or a stable
+    equilibrium.
+    """
+    if fold is None:
+        return None
+    cue, by_class = fold.p - BELOW, {}
+    for x in equilibria_at(flow, curves, cue):
+        name = classify(eigenvalues(flow.jacobian(x, cue))).split()[0]
+        by_class.setdefault(name, []).append(x)
+    if not {"saddle", "stable"} <= set(by_class):
+        return None
+    saddle = min(by_class["saddle"], key=lambda x: np.linalg.norm(x - fold.x))
+    stable = np.array(by_class["stable"])
+    unit = np.linalg.norm(stable - saddle, axis=1).min()
+    values, vectors = np.linalg.eig(flow.jacobian(saddle, cue))
+    growing = vectors[:, values.real.argmax()].real
+    sides, ends = [], []
+    for kick in (-KICK * unit, KICK * unit):
+        x, parts, distances = saddle + kick * growing / np.linalg.norm(growing), [], [np.inf]
+        while min(distances) >= CLOSE * unit and len(parts) < MAX_PARTS:
+            states = run(x, cue)
+            parts.append(flow.output(states))
+            x = states[-1]
+            distances = np.linalg.norm(stable - x, axis=1)
+        sides.append(np.concatenate(parts))
+        ends.append(int(np.argmin(distances)) if min(distances) < CLOSE * unit else None)
+    return UnstableManifold(sides, ends[0] is not None and ends[0] == ends[1])
 
 
 def find_end(dt, cycles, cues_without, bifurcations, largest: float | None = None) -> CycleEnd:
@@ -153,14 +212,19 @@ def summary(diagram: Diagram) -> dict[str, str]:
     """What the diagram shows: {question: answer}."""
     if not diagram.cycles:
         return {"does it oscillate?": "no"}
-    cue, low, high, period = columns(diagram.cycles)
-    fold, circle, onset = diagram.fold, "no saddle", "at no fold"
-    if fold is not None:
+    (cue, low, high, period), onset = columns(diagram.cycles), "at no fold"
+    below = max((c for c in diagram.cues_without if c < cue[0]), default=-np.inf)
+    if fold := diagram.fold:
         rates = "from {:.3g} to {:.3g} 1/s".format(*fold.growth_rates)
         onset = f"at a fold at cue {fold.p:.6f}, where a growth rate goes {rates}"
+    circle = "no saddle"
     if diagram.manifold is not None:
         circle = "yes" if diagram.manifold.closes else "no"
-    below = max((c for c in diagram.cues_without if c < cue[0]), default=-np.inf)
+    exponents = [f"{exponent:.2f}" for exponent in local_exponents(diagram.onset)]
+
+    def equilibria(cue):
+        return ", ".join(classes_at(diagram.curves, cue)) or "none in range"
+
     # A cycle of amplitude 0 is the Hopf point itself, and not beside an equilibrium.
     classes = {c: classes_at(diagram.curves, c) for c in cue[high > low]}
     stable = [c for c, names in classes.items() if any(n.startswith("stable") for n in names)]
@@ -169,25 +233,17 @@ def summary(diagram: Diagram) -> dict[str, str]:
         f"amplitude, nearest Hopf point at cue {e.hopf:.5f}, in steps of {1000 * e.dt:g} ms"
         for e in diagram.ends
     ]
-
-    def equilibria(cue):
-        return ", ".join(classes_at(diagram.curves, cue)) or "none in range"
-
+    falls = f"in {(np.diff(period) < 0).sum()} of {len(cue) - 1} steps of the cue"
+    beside = f"cue {min(stable):.5g} to {max(stable):.5g}" if stable else "nowhere"
     return {
         "does it oscillate?": "yes",
         "where does the cycle begin?": f"between cue {below:.5g} and {cue[0]:.5g}, {onset}",
         "which equilibria are just below?": equilibria(below),
         "does the saddle's unstable manifold close a circle?": circle,
-        "exponents of the period by decade, the nearest first?": (
-            ", ".join(f"{exponent:.2f}" for exponent in local_exponents(diagram.onset))
-        ),
-        "how often does the period fall?": (
-            f"in {(np.diff(period) < 0).sum()} of {len(cue) - 1} steps of the cue"
-        ),
+        "exponents of the period by decade, the nearest first?": ", ".join(exponents),
+        "how often does the period fall?": falls,
         "which equilibria are inside the cycle?": equilibria(cue[len(cue) // 2]),
-        "where is the cycle beside a stable equilibrium?": (
-            f"cue {min(stable):.5g} to {max(stable):.5g}" if stable else "nowhere"
-        ),
+        "where is the cycle beside a stable equilibrium?": beside,
         "where does the cycle end?": "; ".join(ends),
         "which equilibria are just above?": equilibria(diagram.ends[0].first_without),
     }

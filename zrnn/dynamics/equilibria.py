@@ -9,46 +9,47 @@ Shapes: N variables, P points of a branch. Time is in seconds, so eigenvalues ar
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray as Array
 from scipy.linalg import lu_factor, lu_solve
-from scipy.optimize import brentq
 
 CLASSES = ("stable node", "stable spiral", "saddle", "unstable node", "unstable spiral")
 TOLERANCE = 1e-11  # of Newton's method: last change, relative to 1 + the largest value
 SAME = 1e-6  # two equilibria closer than this are the same, absolute and relative
-MIN_STEP = 1e-8  # arclength; a branch ends where no step of this length succeeds
+# Arclength is measured in y = (x / scale, p).
+MAX_STEP = 0.02
+MIN_STEP = 1e-8  # a branch ends where no step of this length succeeds
 MAX_POINTS = 5000  # of a branch
-PRECISION = 1e-10  # arclength; of the location of a bifurcation
+PRECISION = 1e-10  # of the location of a bifurcation
 
 
 @dataclass(frozen=True)
 class Flow:
     """dx/dt = f(x, p), (N,); jacobian(x, p) = df/dx (N, N); df_dp(x, p) (N,).
 
-    output: states (..., N) -> the scalar z (...) that is drawn of them.
+    output: states (..., N) -> the scalar z (...) that is drawn of them; scale: change of x that
+    counts as much as a change of p by 1.
     """
 
     f: Callable[[Array, float], Array]
     jacobian: Callable[[Array, float], Array]
     df_dp: Callable[[Array, float], Array]
     output: Callable[[Array], Array] = lambda x: x[..., 0]
+    scale: float = 1.0
 
 
-@dataclass(frozen=True)
-class Branch:
-    """Equilibria x (P, N) at p (P,) with their eigenvalues (P, N) [1/s], in order along the branch.
+class Branch(NamedTuple):
+    """Equilibria x (P, N) at p (P,), in order along the branch, and their eigenvalues [1/s] (P, N).
 
-    tangents (P, N + 1) and steps (P - 1,) are those of the continuation, in (x / scale, p).
+    p_rates (P,): dp / darclength.
     """
 
     x: Array
     p: Array
     eigenvalues: Array
-    tangents: Array
-    steps: Array
-    scale: float
+    p_rates: Array
 
 
 @dataclass(frozen=True)
@@ -111,45 +112,39 @@ def growth_rates(eigenvalues: Array, dt: float = 0.0) -> Array:
     return (np.abs(1 + dt * eigenvalues) - 1) / dt if dt else eigenvalues.real
 
 
+def n_growing(eigenvalues: Array, dt: float = 0.0) -> Array:
+    """Number of growing directions: eigenvalues (..., N) -> (...)."""
+    return (growth_rates(eigenvalues, dt) > 0).sum(axis=-1)
+
+
 def classify(eigenvalues: Array, dt: float = 0.0) -> str:
     """One of CLASSES. A saddle has one growing direction, an unstable node or spiral has more."""
-    rates = growth_rates(eigenvalues, dt)
-    lead = eigenvalues[rates.argmax()]
+    lead = eigenvalues[growth_rates(eigenvalues, dt).argmax()]
     form = "spiral" if abs(lead.imag) > 1e-9 * abs(lead) else "node"
-    n_unstable = (rates > 0).sum()
-    return "saddle" if n_unstable == 1 else f"{'unstable' if n_unstable else 'stable'} {form}"
+    n = n_growing(eigenvalues, dt)
+    return "saddle" if n == 1 else f"{'unstable' if n else 'stable'} {form}"
 
 
-def _matrix(flow, y, scale):
-    """Derivative of f by (x / scale, p), (N, N + 1), at y = (x / scale, p)."""
-    x, p = y[:-1] * scale, y[-1]
-    return np.column_stack([flow.jacobian(x, p) * scale, flow.df_dp(x, p)])
+def _matrix(flow, y):
+    """Derivative of f by y = (x / scale, p), (N, N + 1)."""
+    x, p = y[:-1] * flow.scale, y[-1]
+    return np.column_stack([flow.jacobian(x, p) * flow.scale, flow.df_dp(x, p)])
 
 
-def _tangent(matrix, direction, orientation=None):
-    """Unit tangent of the branch, (N + 1,), and the sign of det (matrix; tangent).
-
-    The tangent points along `direction`. With `orientation` it points to the side where that sign
-    is kept, which is how a branch goes on behind a corner: the matrices on both sides of a kink
-    differ by one column, and the same variable must pass through its kink.
-    """
-    n = len(direction)
-    factors, swaps = lu_factor(np.vstack([matrix, direction]), check_finite=False)
-    tangent = lu_solve((factors, swaps), np.eye(n)[-1], check_finite=False)
-    tangent /= np.linalg.norm(tangent)
-    sign = np.prod(np.sign(np.diag(factors))) * (-1) ** (swaps != np.arange(n)).sum()
-    if orientation is not None and sign != orientation:
-        return -tangent, orientation
-    return tangent, sign
+def _tangent(flow, y, direction):
+    """Unit tangent of the branch at y, along `direction`, (N + 1,)."""
+    factors = lu_factor(np.vstack([_matrix(flow, y), direction]), check_finite=False)
+    tangent = lu_solve(factors, np.eye(len(y))[-1], check_finite=False)
+    return tangent / np.linalg.norm(tangent)
 
 
-def _step(flow, y, tangent, length, scale, max_steps=8):
+def _step(flow, y, tangent, length, max_steps=8):
     """The point (x / scale, p) of the branch `length` further along `tangent` from y, or None."""
     new = guess = y + length * tangent
     for _ in range(max_steps):
-        residual = np.append(flow.f(new[:-1] * scale, new[-1]), tangent @ (new - guess))
+        residual = np.append(flow.f(new[:-1] * flow.scale, new[-1]), tangent @ (new - guess))
         try:
-            change = np.linalg.solve(np.vstack([_matrix(flow, new, scale), tangent]), -residual)
+            change = np.linalg.solve(np.vstack([_matrix(flow, new), tangent]), -residual)
         except np.linalg.LinAlgError:
             return None
         new = new + change
@@ -160,50 +155,55 @@ def _step(flow, y, tangent, length, scale, max_steps=8):
     return None
 
 
-def _step_behind_corner(flow, y, tangent, orientation, scale):
-    """First point behind a corner within MIN_STEP of y, or None; tangent there; step length."""
-    for length in MIN_STEP * 4.0 ** np.arange(2, 8):
-        turned, _ = _tangent(_matrix(flow, y + length * tangent, scale), tangent, orientation)
-        new = _step(flow, y, turned, length, scale)
+def _next_point(flow, y, tangent, length):
+    """The next point of the branch, the tangent there, and the length of the step; or None.
+
+    The step is halved until it succeeds. Before a sharp corner none does. The branch goes on behind
+    it where det (matrix; tangent) keeps its sign: the matrices on both sides of a kink differ by
+    one column, and the same variable must pass through its kink.
+    """
+    while length > MIN_STEP / 2:
+        new = _step(flow, y, tangent, length)
         if new is not None:
-            return new, _tangent(_matrix(flow, new, scale), turned)[0], length
-    return None, tangent, length
+            return new, _tangent(flow, new, tangent), length
+        length /= 2
+
+    def sign(y):
+        return np.linalg.slogdet(np.vstack([_matrix(flow, y), tangent]))[0]
+
+    for length in MIN_STEP * 4.0 ** np.arange(2, 8):
+        ahead = y + length * tangent
+        turned = _tangent(flow, ahead, tangent) * sign(ahead) * sign(y)
+        new = _step(flow, y, turned, length)
+        if new is not None:
+            return new, _tangent(flow, new, turned), length
+    return None
 
 
-def follow_branch(flow: Flow, x: Array, p: float, bounds, step, scale, direction=1) -> Branch:
+def follow_branch(flow: Flow, x: Array, p: float, bounds, direction=1) -> Branch:
     """The branch of equilibria from x (N,) at p, with p rising (direction 1) or falling (-1) first.
 
     It ends on the `bounds` of p, when it returns to its start, after MAX_POINTS, or where no step
-    succeeds. step: longest step in (x / scale, p); scale: change of x that counts as 1 in p.
+    succeeds.
     """
-    y = np.append(newton(flow, x, p) / scale, p)
-    tangent, orientation = _tangent(_matrix(flow, y, scale), direction * np.eye(len(y))[-1])
-    points, tangents, steps, length = [y], [tangent], [], step
-    while len(points) < MAX_POINTS:
-        new = _step(flow, y, tangent, length, scale)
-        if new is None and length > MIN_STEP:
-            length /= 2
-            continue
-        if new is None:
-            new, tangent, length = _step_behind_corner(flow, y, tangent, orientation, scale)
-            if new is None:
-                break
-        else:
-            tangent, orientation = _tangent(_matrix(flow, new, scale), tangent)
+    y = np.append(newton(flow, x, p) / flow.scale, p)
+    tangent = _tangent(flow, y, direction * np.eye(len(y))[-1])
+    points, p_rates, length = [y], [tangent[-1]], MAX_STEP
+    while len(points) < MAX_POINTS and (step := _next_point(flow, y, tangent, length)):
+        new, tangent, length = step
         edge = np.clip(new[-1], *bounds)
         if edge != new[-1]:  # end exactly on the bound
             part = (edge - y[-1]) / (new[-1] - y[-1])
-            guess = (y + part * (new - y))[:-1] * scale
-            new = np.append(newton(flow, guess, edge) / scale, edge)
+            guess = (y + part * (new - y))[:-1] * flow.scale
+            new = np.append(newton(flow, guess, edge) / flow.scale, edge)
         points.append(new)
-        tangents.append(tangent)
-        steps.append(length)
-        y, length = new, min(2 * length, step)
-        if y[-1] in bounds or (len(points) > 20 and np.linalg.norm(y - points[0]) < step / 2):
+        p_rates.append(tangent[-1])
+        y, length = new, min(2 * length, MAX_STEP)
+        if y[-1] in bounds or (len(points) > 20 and np.linalg.norm(y - points[0]) < MAX_STEP / 2):
             break
     points = np.array(points)
-    x, p = points[:, :-1] * scale, points[:, -1]
-    return Branch(x, p, _spectra(flow, x, p), np.array(tangents), np.array(steps), scale)
+    x, p = points[:, :-1] * flow.scale, points[:, -1]
+    return Branch(x, p, _spectra(flow, x, p), np.array(p_rates))
 
 
 def _spectra(flow, x, p):
@@ -217,7 +217,7 @@ def _spectra(flow, x, p):
     return np.array(spectra)
 
 
-def find_branches(flow: Flow, starts, bounds, step, scale) -> list[Branch]:
+def find_branches(flow: Flow, starts, bounds) -> list[Branch]:
     """Whole branches, as of `follow_branch`, that Newton's method reaches from `starts` (x, p)."""
     branches = []
     for x, p in starts:
@@ -228,10 +228,10 @@ def find_branches(flow: Flow, starts, bounds, step, scale) -> list[Branch]:
         if any(np.allclose(x, y, SAME, SAME) for y in equilibria_at(flow, branches, p)):
             continue
         if p not in bounds:  # go to one end of the branch first
-            back = follow_branch(flow, x, p, bounds, step, scale, direction=-1)
+            back = follow_branch(flow, x, p, bounds, direction=-1)
             x, p = back.x[-1], back.p[-1]
         direction = -1 if p == bounds[1] else 1
-        branches.append(follow_branch(flow, x, p, bounds, step, scale, direction))
+        branches.append(follow_branch(flow, x, p, bounds, direction))
     return branches
 
 
@@ -256,45 +256,34 @@ def find_bifurcations(flow: Flow, branch: Branch, dt: float = 0.0) -> list[Bifur
     One real eigenvalue crosses: a fold where p turns back, else a branch point. A pair crosses: a
     Hopf point. Two changes that cancel between neighbouring points of the branch are not seen.
     """
-    n_unstable = (growth_rates(branch.eigenvalues, dt) > 0).sum(axis=1)
+    y = np.column_stack([branch.x / flow.scale, branch.p])
+    points = list(zip(y, branch.eigenvalues, strict=True))
     found = []
-    for i in np.flatnonzero(np.diff(n_unstable)):
-        ranks = range(*sorted(n_unstable[i : i + 2]))
-        found += _crossings(flow, branch, int(i), ranks, dt)
+    for i in np.flatnonzero(np.diff(n_growing(branch.eigenvalues, dt))).tolist():
+        for (y, before), (_, after) in _crossings(flow, *points[i : i + 2], dt):
+            low, high = sorted([n_growing(before, dt), n_growing(after, dt)])
+            turns_back = branch.p_rates[i] * branch.p_rates[i + 1] < 0
+            kind, frequency = "fold" if turns_back else "branch point", 0.0
+            if high - low > 1:
+                pair = before[np.argsort(-growth_rates(before, dt))[low]]
+                kind, frequency = "Hopf", float(abs(pair.imag) / (2 * np.pi))
+            x, p = y[:-1] * flow.scale, float(y[-1])
+            rates = [float(np.sort(growth_rates(s, dt))[::-1][low]) for s in (before, after)]
+            found.append(Bifurcation(kind, p, x, float(flow.output(x)), frequency, rates, i))
     return found
 
 
-def _crossings(flow, branch, i, ranks, dt):
-    """Bifurcations between points i and i + 1, where growth rates of these ranks change sign."""
-    y, span = np.append(branch.x[i] / branch.scale, branch.p[i]), branch.steps[i]
+def _crossings(flow, first, last, dt):
+    """Pairs of neighbouring points, PRECISION apart, at which the stability changes.
 
-    def equilibrium(length):  # x, p and eigenvalues at this arclength behind point i
-        new = _step(flow, y, branch.tangents[i], length, branch.scale) if length > 0 else y
-        if new is None:  # behind a sharp corner
-            return branch.x[i + 1], branch.p[i + 1], branch.eigenvalues[i + 1]
-        x, p = new[:-1] * branch.scale, new[-1]
-        return x, p, eigenvalues(flow.jacobian(x, p))
-
-    def rate(length, rank):
-        return np.sort(growth_rates(equilibrium(length)[2], dt))[::-1][rank]
-
-    def locate(rank):
-        if rate(0, rank) * rate(span, rank) < 0:
-            return brentq(rate, 0, span, (rank,), PRECISION)
-        return span  # the rate is exactly 0 at one of the two points
-
-    lengths = np.array([locate(rank) for rank in ranks])
-    found = []
-    for j, (rank, length) in enumerate(zip(ranks, lengths, strict=True)):
-        together = np.flatnonzero(np.abs(lengths - length) < 1e3 * PRECISION)
-        if j != together[0]:
-            continue  # a pair is reported once
-        x, p, spectrum = equilibrium(max(length - 2 * PRECISION, 0))
-        turns_back = branch.tangents[i, -1] * branch.tangents[i + 1, -1] < 0
-        kind, frequency = "fold" if turns_back else "branch point", 0.0
-        if len(together) > 1:
-            value = spectrum[np.argsort(-growth_rates(spectrum, dt))[rank]]
-            kind, frequency = "Hopf", float(abs(value.imag) / (2 * np.pi))
-        rates = rate(length - 2 * PRECISION, rank), rate(length + 2 * PRECISION, rank)
-        found.append(Bifurcation(kind, float(p), x, float(flow.output(x)), frequency, rates, i))
-    return found
+    They are found by halving the chord between two points; a point is (x / scale, p), eigenvalues.
+    """
+    if n_growing(first[1], dt) == n_growing(last[1], dt):
+        return []
+    chord = last[0] - first[0]
+    length = np.linalg.norm(chord)
+    y = _step(flow, first[0], chord / length, length / 2) if length > PRECISION else None
+    if y is None:  # near enough, or around a sharp corner
+        return [(first, last)]
+    middle = y, eigenvalues(flow.jacobian(y[:-1] * flow.scale, y[-1]))
+    return _crossings(flow, first, middle, dt) + _crossings(flow, middle, last, dt)

@@ -3,7 +3,6 @@
 Shapes: T time steps, N units, G points along a side of the grid, E equilibria.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from zrnn import activity, simulate
 from zrnn.dynamics import trained_network
-from zrnn.dynamics.equilibria import equilibria_at
+from zrnn.dynamics.equilibria import classify, eigenvalues, equilibria_at
 from zrnn.errors import UserError
 from zrnn.taps import find_taps
 
@@ -24,10 +23,8 @@ TAP_SECONDS = 4.0  # run that defines the tap units; its first half, the transie
 # stepped on. This changes arrows and speeds of 0.8 to 1.9 by 1.5e-4 at most.
 SETTLED = 1e-5
 SETTLED_EVERY = 50  # steps between two tests
-CHUNK = {
-    "cpu": 1024,
-    "cuda": 65_536,
-}  # copies stepped together: on a CPU as many as its cache holds
+# copies stepped together: on a CPU as many as its cache holds
+CHUNK = {"cpu": 1024, "cuda": 65_536}
 
 
 @dataclass(frozen=True)
@@ -105,14 +102,13 @@ def find_equilibria(model, cues, plane: Plane) -> dict[float, Array]:
     exact, all_cues = trained_network.in_double(model), [*PLANE_CUES, *cues]
     flow = trained_network.network_flow(exact)
     branches = trained_network.find_branches(exact, (min(all_cues), max(all_cues)))
-    result = {}
+    found = {cue: np.empty((0, 3)) for cue in cues}
     for cue in cues:
-        rows = [
-            [*plane.project(x), trained_network.is_stable(flow, x, cue, model.dt)]
-            for x in equilibria_at(flow, branches, cue)
-        ]
-        result[cue] = np.reshape(rows, (-1, 3)).astype(float)
-    return result
+        for x in equilibria_at(flow, branches, cue):
+            name = classify(eigenvalues(flow.jacobian(x, cue)), model.dt)
+            row = [*plane.project(x), name.startswith("stable")]
+            found[cue] = np.vstack([found[cue], row])
+    return found
 
 
 def plane_grid(centre: Array, span: float, n_points: int) -> Array:
@@ -123,40 +119,41 @@ def plane_grid(centre: Array, span: float, n_points: int) -> Array:
 
 
 @torch.no_grad()
-def vector_field(
-    step: Callable, start: Tensor, grid: Array, plane: Plane, times: list[int], chunk=None
-) -> dict[int, tuple[Array, Array]]:
-    """The flow in a plane at several times: {n_steps: (arrows (P, 2), speed (P,))} at P points.
+def vector_field(model, cue: float, start: Tensor, grid: Array, plane: Plane, times) -> Array:
+    """The flow in a plane at K times [steps]: change of two coordinates, and speed, (K, P, 3).
 
     Each point of `grid` (P, 2) is one copy of the network. It starts at `start` (N,), moved within
-    the plane to its point. After each step the change is recorded, and the two components in the
-    plane are reset to the point, while the other N - 2 evolve. Arrows are the change of these two
-    components in a step, the speed is the norm of the whole change.
-
-    step: noise-free, states (P, N) -> states (P, N); times [steps].
+    the plane to its point. After each step the two components in the plane are reset to the point,
+    while the other N - 2 evolve. The first two values are the change of these two components in a
+    step, the speed is the norm of the whole change.
     """
     mean, axes, grid = (torch.as_tensor(a).to(start) for a in (plane.mean, plane.axes, grid))
-    outside = start - (start - mean) @ axes.T @ axes  # start without its part in the plane, (N,)
-    field = {n: (start.new_empty(len(grid), 2), start.new_empty(len(grid))) for n in times}
-    points = torch.arange(len(grid), device=start.device)
-    for rows in points.split(chunk or CHUNK[start.device.type]):
-        states = outside + grid[rows] @ axes
+    step, inputs = simulate.stepper(model), torch.tensor([[0.0, cue]]).to(start)
+
+    def inside(vectors):  # the part in the plane
+        return vectors @ axes.T @ axes
+
+    def flow(states):
+        change = step(inputs.expand(len(states), 2), states)[1] - states
+        return torch.cat([change @ axes.T, change.norm(dim=1, keepdim=True)], dim=1)
+
+    # A step of which the part in the plane is left out is one of a network with other weights.
+    w, bias = model.effective_w_hh(), (inputs @ model.w_ih.T + model.b_hh)
+    w, bias = w - inside(w.T).T, bias - inside(bias)
+    field = start.new_empty(len(times), len(grid), 3)
+    for rows in torch.arange(len(grid), device=start.device).split(CHUNK[start.device.type]):
+        states = start - inside(start - mean) + grid[rows] @ axes
+        drive = model.alpha * (bias + inside(states))
         for n in range(1, max(times) + 1):
-            change = step(states) - states
-            arrows = change @ axes.T
-            if n in field:
-                field[n][0][rows], field[n][1][rows] = arrows, change.norm(dim=1)
-            change -= arrows @ axes
-            states += change
+            if n in times:
+                field[times.index(n), rows] = flow(states)
+            before, states = states, model.advance(drive.clone(), states, w, model.alpha)
             if n % SETTLED_EVERY == 0:
-                speed = torch.hypot(arrows.norm(dim=1), change.norm(dim=1))
-                for later in (m for m in times if m > n):
-                    field[later][0][rows], field[later][1][rows] = arrows, speed
-                moving = change.abs().amax(dim=1) >= SETTLED
-                rows, states = rows[moving], states[moving]
-                if len(rows) == 0:
-                    break
-    return {n: (arrows.cpu().numpy(), speed.cpu().numpy()) for n, (arrows, speed) in field.items()}
+                moving = (states - before).abs().amax(dim=1) >= SETTLED
+                for k in (k for k, time in enumerate(times) if time > n):
+                    field[k, rows[~moving]] = flow(before[~moving])
+                rows, states, drive = rows[moving], states[moving], drive[moving]
+    return field.cpu().numpy()
 
 
 def find_fields(
@@ -170,14 +167,9 @@ def find_fields(
     steps = [round(seconds / model.dt) for seconds in times]
     path = plane.project(_states(model, [cue], start, max(times))[0])
     centre = path[-1] if centre is None else centre
-    step, inputs = simulate.stepper(model), torch.tensor([[0.0, cue]]).to(model.w_hh)
-
-    def step_copies(states):
-        return step(inputs.expand(len(states), 2), states)[1]
-
-    found = vector_field(step_copies, start, plane_grid(centre, span, grid), plane, steps)
-    fields = []
-    for n, seconds in zip(steps, times, strict=True):
-        arrows, speed = found[n][0].reshape(grid, grid, 2), found[n][1].reshape(grid, grid)
-        fields.append(Field(cue, seconds, centre, arrows, speed, path[:n], equilibria))
-    return fields
+    found = vector_field(model, cue, start, plane_grid(centre, span, grid), plane, steps)
+    found = found.reshape(-1, grid, grid, 3)
+    return [
+        Field(cue, seconds, centre, flow[..., :2], flow[..., 2], path[:n], equilibria)
+        for seconds, n, flow in zip(times, steps, found, strict=True)
+    ]

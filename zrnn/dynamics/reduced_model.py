@@ -11,9 +11,14 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.special import expit
 
-from zrnn.dynamics.diagram import Diagram, StableCycle, equilibrium_curves, find_end
+from zrnn.dynamics.diagram import (
+    Diagram,
+    StableCycle,
+    equilibrium_curves,
+    find_end,
+    manifold_below,
+)
 from zrnn.dynamics.equilibria import Flow, find_branches
-from zrnn.dynamics.invariant_circle import manifold_below
 
 W = np.array([[8.949, -7.4, -2.952], [9.123, -7.386, -3.072], [8.935, -4.0, -1.0]])  # [post, pre]
 W_IN = np.array([0.048, 0.055, 0.068])
@@ -28,7 +33,6 @@ SETTLE_SECONDS = 3.0  # from START to an equilibrium
 # Equilibria
 CUES = (-2.0, 2.0)  # range of the continuation
 SCALE = 0.1  # change of s that counts as much as a change of the cue by 1
-MAX_STEP = 0.02  # along a branch, in units of the cue
 # Limit cycles
 MAX_SECONDS = 100.0  # longest run for RETURNS of the cycle
 RETURNS = 5  # to the Poincare section in one run
@@ -50,7 +54,7 @@ def jacobian(s, cue):
     return (W * (C * A * expit(A * s - B)) - np.eye(3)) / TAU[:, None]
 
 
-FLOW = Flow(velocity, jacobian, lambda s, cue: W_IN / TAU, output=lambda s: s[..., 2])
+FLOW = Flow(velocity, jacobian, lambda s, cue: W_IN / TAU, lambda s: s[..., 2], SCALE)
 
 
 def integrate(cue, seconds, start=START, **options):
@@ -91,7 +95,7 @@ def solve(orbit_cues) -> tuple[Diagram, dict[float, tuple[float, np.ndarray]]]:
     Raises ValueError unless there is one fold (the onset of the cycle) and one Hopf point.
     """
     starts = [(integrate(cue, SETTLE_SECONDS).y[:, -1], cue) for cue in CUES]
-    branches = find_branches(FLOW, starts, CUES, MAX_STEP, SCALE)
+    branches = find_branches(FLOW, starts, CUES)
     curves, bifurcations = equilibrium_curves(FLOW, branches)
     (fold,) = [b for b in bifurcations if b.kind == "fold"]
     (hopf,) = [b for b in bifurcations if b.kind == "Hopf"]

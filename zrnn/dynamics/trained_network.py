@@ -12,14 +12,11 @@ Shapes: N units. Networks are float64 on the CPU here (`in_double`).
 import copy
 
 import numpy as np
-import torch
-from numpy import ndarray as Array
 
 from zrnn import simulate
 from zrnn.dynamics import equilibria
 from zrnn.dynamics.equilibria import Branch, Flow
 
-MAX_STEP = 0.02  # along a branch, in the cue and the RMS current together
 # Newton's method starts from states along runs at constant cues.
 START_CUES = 9  # evenly spaced inside the range
 STATES_PER_CUE = 6
@@ -32,28 +29,19 @@ def in_double(model):
 
 
 def network_flow(model) -> Flow:
-    """The `Flow` of a float64 network, whose parameter p is the cue and whose output is z."""
-    step, dt = simulate.stepper(model), model.dt
-    weights = model.w_ih, model.effective_w_hh(), model.w_ho, model.b_ho
-    w_in, w, w_out, b_out = (part.detach().numpy() for part in weights)
+    """The `Flow` of a float64 network, whose parameter p is the cue and whose output is z.
 
-    def velocity(x, cue):
-        inputs = torch.tensor([[0.0, cue]], dtype=torch.float64)
-        return (step(inputs, torch.from_numpy(x)[None])[1][0].numpy() - x) / dt
-
-    def jacobian(x, cue):
-        return (w * (x > 0) - np.eye(len(x))) / model.tau
-
-    df_dcue = w_in[:, 1] / model.tau
+    Its scale makes a change of the currents by 1 (RMS) count as much as one of the cue.
+    """
+    weights = model.effective_w_hh(), model.w_ih[:, 1], model.b_hh, model.w_ho[0], model.b_ho[0]
+    w, w_in, b, w_out, b_out = (part.detach().numpy() for part in weights)
     return Flow(
-        velocity, jacobian, lambda x, cue: df_dcue, lambda x: np.maximum(x, 0) @ w_out[0] + b_out[0]
+        lambda x, cue: (w @ np.maximum(x, 0) + w_in * cue + b - x) / model.tau,
+        lambda x, cue: (w * (x > 0) - np.eye(len(x))) / model.tau,
+        lambda x, cue: w_in / model.tau,
+        output=lambda x: np.maximum(x, 0) @ w_out + b_out,
+        scale=np.sqrt(len(w)),
     )
-
-
-def is_stable(flow: Flow, x: Array, cue: float, dt: float) -> bool:
-    """Whether the equilibrium x (N,) is stable in integration steps of dt [s]."""
-    spectrum = equilibria.eigenvalues(flow.jacobian(x, cue))
-    return bool(equilibria.growth_rates(spectrum, dt).max() < 0)
 
 
 def find_branches(model, cues: tuple[float, float]) -> list[Branch]:
@@ -69,5 +57,4 @@ def find_branches(model, cues: tuple[float, float]) -> list[Branch]:
     starts = list(zip(run.end.numpy()[:2], cues, strict=True))
     for states, cue in zip(run.states, run_cues, strict=True):
         starts += [(x, cue) for x in states[::every]]
-    scale = np.sqrt(len(model.w_hh))
-    return equilibria.find_branches(network_flow(model), starts, cues, MAX_STEP, scale)
+    return equilibria.find_branches(network_flow(model), starts, cues)
