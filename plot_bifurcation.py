@@ -5,11 +5,8 @@
 --device NAME        auto, cpu or cuda
 
 What the two diagrams show is printed side by side and saved in bifurcation.json, with every
-bifurcation. trained.npz and reduced.npz hold what is drawn: of each branch of equilibria
-curve0_cue, curve0_z and curve0_class (P,), an index of `equilibria.CLASSES`;
-cycle_cue_low_high_period (C, 4), periods in [s]; fine_cycle_cue_low_high_period, the end of the
-cycle in fine integration steps; onset_distance_period (M, 2); cue_without_cycle;
-unstable_manifold0_z and unstable_manifold1_z (T,), the two sides of the saddle's unstable manifold.
+bifurcation. trained.npz and reduced.npz hold what is drawn; `Diagram.arrays` explains the arrays
+in zrnn/dynamics/diagram.py.
 """
 
 import numpy as np
@@ -81,8 +78,9 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     config, model, made_by = open_network(config_path, checkpoint, device, flags, "bifurcation")
     cues, cue_constant = config.bifurcation.cues, config.task.cue_constant
     first_cue = reference_cue(config.training.periods, cue_constant)
-    n_cycles = config.bifurcation.n_cycles
-    trained, fine_bifurcations = network_diagram.solve(model, cues, n_cycles, first_cue)
+    trained, fine_bifurcations = network_diagram.solve(
+        model, cues, config.bifurcation.n_cycles, first_cue
+    )
     reduced, _ = reduced_model.solve([])
     answers = {"reduced": summary(reduced), "trained": summary(trained)}
     for question, answer in answers["reduced"].items():
@@ -92,14 +90,12 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     for name, bifurcations in found.items():
         texts = [f"{b['kind']} at {b['cue']:.6f}" for b in bifurcations]
         print(f"bifurcations, {name}: {', '.join(texts) or 'none'}")
-    save_results(
-        config.bifurcation.folder,
-        configuration.to_text(config, made_by),
-        {"bifurcation": draw(reduced, trained, fine_bifurcations, cues, cue_constant)},
-        config.plotting.format,
-        {"trained": trained.arrays(), "reduced": reduced.arrays()},
-        {"bifurcation": {"made_by": made_by, "answers": answers, "bifurcations": found}},
-    )
+    figure = draw(reduced, trained, fine_bifurcations, cues, cue_constant)
+    folder, suffix = config.bifurcation.folder, config.plotting.format
+    arrays = {"trained": trained.arrays(), "reduced": reduced.arrays()}
+    numbers = {"bifurcation": {"made_by": made_by, "answers": answers, "bifurcations": found}}
+    text = configuration.to_text(config, made_by)
+    save_results(folder, text, {"bifurcation": figure}, suffix, arrays, numbers)
 
 
 if __name__ == "__main__":

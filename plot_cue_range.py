@@ -60,7 +60,6 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     with cli.progress_bar(n_steps, f"{len(cues)} cues") as bar:
         beats = evaluate.beats_at_cues(model, cues, task, seconds, on_steps=bar.update)
     figure = draw(cues, beats, config.training.periods, task.cue_constant)
-
     rows = [{"cue": float(cue)} | asdict(beat) for cue, beat in zip(cues, beats, strict=True)]
     keys = ("cue", "ok", "mean_iti", "sd_iti", "cv")
     arrays = {key: np.array([row[key] for row in rows]) for key in keys}

@@ -3,11 +3,9 @@
 --config_path FILE   a configuration; keys it lacks come from config.yaml
 
 fig_3.npz holds what is drawn: time (T,) [s] and activity (cue, T, 3) at time_cues, the variables
-x, y, z last; of each branch of equilibria curve0_cue, curve0_z and curve0_class (P,), an index of
-`equilibria.CLASSES`; cycle_cue_low_high_period (C, 4), periods in [s]; onset_distance_period
-(M, 2); cue_without_cycle; unstable_manifold0_z and unstable_manifold1_z, the two sides of the
-saddle's unstable manifold; path_0.3 (T, 3), once round the cycle at cue 0.3. reduced_model.json
-holds the answers, bifurcations and periods.
+x, y, z last; path_0.3 (T, 3), once round the cycle at cue 0.3; and the diagram, whose arrays
+`Diagram.arrays` explains in zrnn/dynamics/diagram.py. reduced_model.json holds the answers,
+bifurcations and periods.
 """
 
 import numpy as np
@@ -44,7 +42,6 @@ def draw(activity, diagram, orbits):
     draw_period(period, diagram, PERIOD_CUES)
     draw_onset(inset := period.inset_axes((0.46, 0.46, 0.52, 0.5)), diagram)
     inset.tick_params(labelsize=8)
-    inset.set_xlabel("cue - onset", fontsize=9)
     inset.set_ylabel("")
     inset.legend(fontsize=8)
     period.set_title("Period")
@@ -68,26 +65,22 @@ def main(config_path=None, **flags):
     cues = config.fig3.time_cues
     activity = {cue: reduced_model.integrate(cue, TIME[-1], t_eval=TIME).y.T for cue in cues}
     diagram, orbits = reduced_model.solve(config.fig3.cycle_cues)
-    answers = summary(diagram)
-    print(*(f"{question} {answer}" for question, answer in answers.items()), sep="\n")
+    answers, made_by = summary(diagram), provenance()
+    for question, answer in answers.items():
+        print(question, answer)
     numbers = {
-        "made_by": provenance(),
+        "made_by": made_by,
         "answers": answers,
         "bifurcations": plain(diagram.bifurcations),
         "onset_exponents": local_exponents(diagram.onset),
         "period_ms": {f"{cue:g}": 1000 * seconds for cue, (seconds, _) in orbits.items()},
     }
-    arrays = {"time": TIME, "time_cues": np.array(cues), **diagram.arrays()}
-    arrays["activity"] = np.array(list(activity.values()))
+    states = np.array(list(activity.values()))
+    arrays = {"time": TIME, "time_cues": np.array(cues), "activity": states, **diagram.arrays()}
     arrays |= {f"path_{cue:g}": states for cue, (_, states) in orbits.items()}
-    save_results(
-        config.fig3.folder,
-        configuration.to_text(config, provenance()),
-        {"fig_3": draw(activity, diagram, orbits)},
-        config.plotting.format,
-        {"fig_3": arrays},
-        {"reduced_model": numbers},
-    )
+    figures, numbers = {"fig_3": draw(activity, diagram, orbits)}, {"reduced_model": numbers}
+    text, suffix = configuration.to_text(config, made_by), config.plotting.format
+    save_results(config.fig3.folder, text, figures, suffix, {"fig_3": arrays}, numbers)
 
 
 if __name__ == "__main__":

@@ -12,16 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy import ndarray as Array
 
-from zrnn.dynamics.equilibria import (
-    CLASSES,
-    Bifurcation,
-    Branch,
-    Flow,
-    classify,
-    eigenvalues,
-    equilibria_at,
-    find_bifurcations,
-)
+from zrnn.dynamics import equilibria
+from zrnn.dynamics.equilibria import CLASSES, Bifurcation, Branch, Flow, classify
 
 # Unstable manifold of the saddle. Distances are fractions of that to the nearest stable point.
 BELOW = 1e-4  # distance of the cue from the fold at which the manifold is followed
@@ -94,10 +86,18 @@ class Diagram:
     ends: list[CycleEnd] = ()
 
     def arrays(self) -> dict[str, Array]:
-        """Everything that is drawn, by name, for an .npz file; curve0_class indexes CLASSES."""
-        arrays = {"cue_without_cycle": np.array(self.cues_without)}
-        arrays["onset_distance_period"] = self.onset
-        arrays["cycle_cue_low_high_period"] = columns(self.cycles).T
+        """What is drawn, for an .npz file, periods in [s].
+
+        Of each branch curve0_cue, curve0_z and curve0_class (P,), an index of CLASSES; of C cycles
+        cycle_cue_low_high_period (C, 4), and of those in fine integration steps at its end
+        fine_cycle_cue_low_high_period; cue_without_cycle; onset_distance_period (M, 2);
+        unstable_manifold0_z and unstable_manifold1_z (T,), its two sides.
+        """
+        arrays = {
+            "cue_without_cycle": np.array(self.cues_without),
+            "onset_distance_period": self.onset,
+            "cycle_cue_low_high_period": columns(self.cycles).T,
+        }
         for end in self.ends[1:]:
             arrays["fine_cycle_cue_low_high_period"] = columns(end.cycles).T
         for i, curve in enumerate(self.curves):
@@ -127,7 +127,7 @@ def equilibrium_curves(
     """The branches as curves and the bifurcations on them, in steps of dt [s] (0: of the flow)."""
     curves, bifurcations = [], []
     for branch in branches:
-        found = find_bifurcations(flow, branch, dt)
+        found = equilibria.find_bifurcations(flow, branch, dt)
         classes = np.array([classify(spectrum, dt) for spectrum in branch.eigenvalues])
         after = np.array([b.index + 1 for b in found], dtype=int)
         p = np.insert(branch.p, after, [b.p for b in found])
@@ -158,8 +158,8 @@ def manifold_below(
     if fold is None:
         return None
     cue, by_class = fold.p - BELOW, {}
-    for x in equilibria_at(flow, curves, cue):
-        name = classify(eigenvalues(flow.jacobian(x, cue))).split()[0]
+    for x in equilibria.equilibria_at(flow, curves, cue):
+        name = classify(equilibria.eigenvalues(flow.jacobian(x, cue))).split()[0]
         by_class.setdefault(name, []).append(x)
     if not {"saddle", "stable"} <= set(by_class):
         return None
@@ -222,28 +222,29 @@ def summary(diagram: Diagram) -> dict[str, str]:
         circle = "yes" if diagram.manifold.closes else "no"
     exponents = [f"{exponent:.2f}" for exponent in local_exponents(diagram.onset)]
 
-    def equilibria(cue):
+    def classes(cue):
         return ", ".join(classes_at(diagram.curves, cue)) or "none in range"
 
     # A cycle of amplitude 0 is the Hopf point itself, and not beside an equilibrium.
-    classes = {c: classes_at(diagram.curves, c) for c in cue[high > low]}
-    stable = [c for c, names in classes.items() if any(n.startswith("stable") for n in names)]
+    beside = {c: classes_at(diagram.curves, c) for c in cue[high > low]}
+    stable = [c for c, names in beside.items() if any(n.startswith("stable") for n in names)]
     ends = [
         f"between cue {e.last:.5f} and {e.first_without:.5f} with {e.amplitude:.1%} of its largest "
         f"amplitude, nearest Hopf point at cue {e.hopf:.5f}, in steps of {1000 * e.dt:g} ms"
         for e in diagram.ends
     ]
     falls = f"in {(np.diff(period) < 0).sum()} of {len(cue) - 1} steps of the cue"
-    beside = f"cue {min(stable):.5g} to {max(stable):.5g}" if stable else "nowhere"
     return {
         "does it oscillate?": "yes",
         "where does the cycle begin?": f"between cue {below:.5g} and {cue[0]:.5g}, {onset}",
-        "which equilibria are just below?": equilibria(below),
+        "which equilibria are just below?": classes(below),
         "does the saddle's unstable manifold close a circle?": circle,
         "exponents of the period by decade, the nearest first?": ", ".join(exponents),
         "how often does the period fall?": falls,
-        "which equilibria are inside the cycle?": equilibria(cue[len(cue) // 2]),
-        "where is the cycle beside a stable equilibrium?": beside,
+        "which equilibria are inside the cycle?": classes(cue[len(cue) // 2]),
+        "where is the cycle beside a stable equilibrium?": (
+            f"cue {min(stable):.5g} to {max(stable):.5g}" if stable else "nowhere"
+        ),
         "where does the cycle end?": "; ".join(ends),
-        "which equilibria are just above?": equilibria(diagram.ends[0].first_without),
+        "which equilibria are just above?": classes(diagram.ends[0].first_without),
     }

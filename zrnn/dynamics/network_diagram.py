@@ -13,16 +13,9 @@ from numpy import ndarray as Array
 from torch import Tensor
 
 from zrnn import simulate
-from zrnn.dynamics.diagram import (
-    CycleEnd,
-    Diagram,
-    StableCycle,
-    equilibrium_curves,
-    find_end,
-    manifold_below,
-)
+from zrnn.dynamics import diagram, trained_network
+from zrnn.dynamics.diagram import CycleEnd, Diagram, StableCycle
 from zrnn.dynamics.limit_cycle import upward_crossings
-from zrnn.dynamics.trained_network import find_branches, in_double, network_flow
 
 # Reading a cycle from an output
 MIN_AMPLITUDE = 1e-3  # output, peak to peak
@@ -55,14 +48,15 @@ def solve(
     The diagram is that of the Euler map in steps of model.dt, as the network is driven. The cycle
     is continued from first_cue. Returns also the bifurcations in steps of FINE_DT.
     """
-    exact = in_double(model)
-    flow, branches = network_flow(exact), find_branches(exact, cues)
-    curves, bifurcations = equilibrium_curves(flow, branches, model.dt)
-    _, fine_bifurcations = equilibrium_curves(flow, branches, FINE_DT)
+    exact = trained_network.in_double(model)
+    flow = trained_network.network_flow(exact)
+    branches = trained_network.find_branches(exact, cues)
+    curves, bifurcations = diagram.equilibrium_curves(flow, branches, model.dt)
+    _, fine_bifurcations = diagram.equilibrium_curves(flow, branches, FINE_DT)
     cycles, without, states = continue_cycle(model, first_cue, cues, n_cycles)
     if not cycles:
         return Diagram(curves, bifurcations, cycles, without), fine_bifurcations
-    end = find_end(model.dt, cycles, without, bifurcations)
+    end = diagram.find_end(model.dt, cycles, without, bifurcations)
     fine_end = end_in_fine_steps(model, end, states, fine_bifurcations)
     ends = [end] if fine_end is None else [end, fine_end]
     fold, onset = _onset(exact, bifurcations, cycles[0].cue, states)
@@ -73,9 +67,9 @@ def solve(
         inputs, start = simulate.constant_cues([cue], round(1.0 / exact.dt)), torch.tensor(x)[None]
         return simulate.run(exact, inputs, state=start, keep_states=True).states[0]
 
-    manifold = manifold_below(flow, curves, fold, run)
-    diagram = Diagram(curves, bifurcations, cycles, without, fold, onset, manifold, ends)
-    return diagram, fine_bifurcations
+    manifold = diagram.manifold_below(flow, curves, fold, run)
+    found = Diagram(curves, bifurcations, cycles, without, fold, onset, manifold, ends)
+    return found, fine_bifurcations
 
 
 def read_cycle(cue: float, output: Array, dt: float, max_drift=MAX_DRIFT) -> StableCycle | None:
@@ -175,7 +169,7 @@ def end_in_fine_steps(model, coarse: CycleEnd, states: dict, bifurcations: list)
     cycles, first_without = coarse.cycles, coarse.first_without
     if not np.isfinite(first_without):
         return None
-    hopf = find_end(FINE_DT, cycles, [first_without], bifurcations).hopf
+    hopf = diagram.find_end(FINE_DT, cycles, [first_without], bifurcations).hopf
     centre = hopf if abs(hopf - coarse.last) < MAX_HOPF_DISTANCE else coarse.last
     cues = centre + FINE_OFFSETS
     beyond = np.linspace(cues[-1], first_without, 8)[1:]
@@ -187,7 +181,7 @@ def end_in_fine_steps(model, coarse: CycleEnd, states: dict, bifurcations: list)
     fine = [cycle for cycle in found if cycle]
     without = [float(cue) for cue, cycle in zip(cues, found, strict=True) if not cycle]
     largest = max(c.high - c.low for c in cycles)
-    return find_end(FINE_DT, fine, without, bifurcations, largest) if fine else None
+    return diagram.find_end(FINE_DT, fine, without, bifurcations, largest) if fine else None
 
 
 def _onset(model, bifurcations, first_cue, states):

@@ -34,13 +34,12 @@ def draw_equilibria(axes: Axes, diagram: Diagram, label: str, numbers: bool = Tr
     axes.plot(cue, low, cue, high, color=CYCLE_COLOUR, lw=2, label="cycle: lowest, highest z")
     outline = dict(ms=7, mfc="white", mec="black", mew=1.3, zorder=5)
     for point in diagram.bifurcations:
-        axes.plot(point.p, point.z, MARKERS[point.kind], **outline, label=point.kind)
+        at, place = (point.p, point.z), dict(textcoords="offset points", fontsize=9)
+        axes.plot(*at, MARKERS[point.kind], **outline, label=point.kind)
         if numbers and (len(cue) == 0 or point.p > cue[0] - 0.01):
-            place = dict(xytext=(7, 5), ha="left")
-            if point.kind == "Hopf":
-                place = dict(xytext=(0, -16), ha="center")
-            at = (point.p, point.z)
-            axes.annotate(f"{point.p:.4f}", at, textcoords="offset points", fontsize=9, **place)
+            below = point.kind == "Hopf"
+            place |= dict(xytext=(0, -16), ha="center") if below else dict(xytext=(7, 5))
+            axes.annotate(f"{point.p:.4f}", at, **place)
     axes.set(xlabel="context cue", ylabel=label)
     if len(cue):
         margin = 1.5 * (high.max() - low.min())
@@ -80,9 +79,8 @@ def draw_onset(axes: Axes, diagram: Diagram) -> None:
         return
     distance, period = diagram.onset[np.argsort(diagram.onset[:, 0])].T
     axes.loglog(distance, 1000 * period, "o-", color=CYCLE_COLOUR, ms=3.5, lw=1)
-    ratio, laws = distance / distance[0], []
-    laws.append(("slope -1/2", "--", period[0] * ratio**-0.5))
-    rates = np.abs(diagram.fold.growth_rates) if diagram.fold else np.zeros(2)
+    ratio, rates = distance / distance[0], np.abs(diagram.fold.growth_rates)
+    laws = [("slope -1/2", "--", period[0] * ratio**-0.5)]
     if rates.max() > MAX_SMOOTH_RATE:
         laws.append(("kink: -log", ":", period[0] - np.sum(1 / rates) * np.log(ratio)))
     for name, style, law in laws:

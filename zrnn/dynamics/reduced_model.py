@@ -11,13 +11,8 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.special import expit
 
-from zrnn.dynamics.diagram import (
-    Diagram,
-    StableCycle,
-    equilibrium_curves,
-    find_end,
-    manifold_below,
-)
+from zrnn.dynamics import diagram
+from zrnn.dynamics.diagram import Diagram, StableCycle
 from zrnn.dynamics.equilibria import Flow, find_branches
 
 W = np.array([[8.949, -7.4, -2.952], [9.123, -7.386, -3.072], [8.935, -4.0, -1.0]])  # [post, pre]
@@ -96,7 +91,7 @@ def solve(orbit_cues) -> tuple[Diagram, dict[float, tuple[float, np.ndarray]]]:
     """
     starts = [(integrate(cue, SETTLE_SECONDS).y[:, -1], cue) for cue in CUES]
     branches = find_branches(FLOW, starts, CUES)
-    curves, bifurcations = equilibrium_curves(FLOW, branches)
+    curves, bifurcations = diagram.equilibrium_curves(FLOW, branches)
     (fold,) = [b for b in bifurcations if b.kind == "fold"]
     (hopf,) = [b for b in bifurcations if b.kind == "Hopf"]
     (inner,) = [b for b in branches if np.ptp(b.p) == np.ptp(CUES)]  # inside the cycle
@@ -122,7 +117,7 @@ def solve(orbit_cues) -> tuple[Diagram, dict[float, tuple[float, np.ndarray]]]:
     ]
     cycles.append(StableCycle(hopf.p, hopf.x[2], hopf.x[2], 1 / hopf.frequency))
     onset = np.array([[cue - fold.p, period] for cue, (period, _) in near.items()])
-    manifold = manifold_below(FLOW, curves, fold, lambda s, cue: integrate(cue, 1.0, s).y.T)
-    ends = [find_end(0.0, cycles, cues_without, bifurcations)]
-    diagram = Diagram(curves, bifurcations, cycles, cues_without, fold, onset, manifold, ends)
-    return diagram, orbits(orbit_cues)
+    manifold = diagram.manifold_below(FLOW, curves, fold, lambda s, cue: integrate(cue, 1.0, s).y.T)
+    ends = [diagram.find_end(0.0, cycles, cues_without, bifurcations)]
+    found = Diagram(curves, bifurcations, cycles, cues_without, fold, onset, manifold, ends)
+    return found, orbits(orbit_cues)
