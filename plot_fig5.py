@@ -79,14 +79,13 @@ def main(config_path=None, checkpoint=None, device="auto", **flags):
     of_times = find_fields(
         model, rest, beat_cue, fig5.times, plane, *size, equilibria[beat_cue], centre
     )
-    figures, arrays = {}, {"start": start.cpu().numpy(), "is_tap": is_tap}
+    titles = [f"cue {field.cue:g}" for field in of_cues]
+    figures = {"fig_5a": draw(of_cues, titles, fig5.span)}
+    titles = [f"cue {field.cue:g}, {1000 * field.seconds:g} ms" for field in of_times]
+    figures["fig_5b"] = draw(of_times, titles, fig5.span)
+    arrays = {"start": start.cpu().numpy(), "is_tap": is_tap}
     arrays |= {f"plane_{key}": value for key, value in asdict(plane).items()}
-    for name, fields, title in (
-        ("5a", of_cues, "cue {cue:g}"),
-        ("5b", of_times, "cue {cue:g}, {ms:g} ms"),
-    ):
-        titles = [title.format(cue=field.cue, ms=1000 * field.seconds) for field in fields]
-        figures[f"fig_{name}"] = draw(fields, titles, fig5.span)
+    for name, fields in (("5a", of_cues), ("5b", of_times)):
         for i, field in enumerate(fields):
             arrays |= {f"{name}_{i}_{key}": value for key, value in asdict(field).items()}
     text = configuration.to_text(config, made_by)

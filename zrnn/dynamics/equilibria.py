@@ -211,8 +211,7 @@ def _spectra(flow, x, p):
     spectra, last = [], None
     for point in zip(x, p, strict=True):
         jacobian = flow.jacobian(*point)
-        changed = last is None or not np.array_equal(jacobian, last)
-        spectra.append(eigenvalues(jacobian) if changed else spectra[-1])
+        spectra.append(spectra[-1] if np.array_equal(jacobian, last) else eigenvalues(jacobian))
         last = jacobian
     return np.array(spectra)
 

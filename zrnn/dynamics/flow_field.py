@@ -111,13 +111,6 @@ def find_equilibria(model, cues, plane: Plane) -> dict[float, Array]:
     return found
 
 
-def plane_grid(centre: Array, span: float, n_points: int) -> Array:
-    """Points (G^2, 2) of a square grid, `span` to each side of centre (2,); first axis fastest."""
-    line = np.linspace(-span, span, n_points)
-    first, second = np.meshgrid(centre[0] + line, centre[1] + line)
-    return np.stack([first.ravel(), second.ravel()], axis=1)
-
-
 @torch.no_grad()
 def vector_field(model, cue: float, start: Tensor, grid: Array, plane: Plane, times) -> Array:
     """The flow in a plane at K times [steps]: change of two coordinates, and speed, (K, P, 3).
@@ -167,8 +160,9 @@ def find_fields(
     steps = [round(seconds / model.dt) for seconds in times]
     path = plane.project(_states(model, [cue], start, max(times))[0])
     centre = path[-1] if centre is None else centre
-    found = vector_field(model, cue, start, plane_grid(centre, span, grid), plane, steps)
-    found = found.reshape(-1, grid, grid, 3)
+    first, second = np.meshgrid(*(centre[:, None] + np.linspace(-span, span, grid)))
+    points = np.stack([first.ravel(), second.ravel()], axis=1)
+    found = vector_field(model, cue, start, points, plane, steps).reshape(-1, grid, grid, 3)
     return [
         Field(cue, seconds, centre, flow[..., :2], flow[..., 2], path[:n], equilibria)
         for seconds, n, flow in zip(times, steps, found, strict=True)
