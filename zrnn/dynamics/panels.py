@@ -1,5 +1,7 @@
 """Panels of a bifurcation diagram: equilibria and limit cycle, period, period near the onset."""
 
+from itertools import chain, pairwise
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -28,7 +30,7 @@ def draw_equilibria(axes: Axes, diagram: Diagram, label: str, numbers: bool = Tr
     for curve in diagram.curves:
         p, z, names = curve.p, curve.z, curve.classes
         cuts = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1), len(p)]
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+        for a, b in pairwise(cuts):
             axes.plot(p[a : b + 1], z[a : b + 1], **STYLES[names[a]], label=names[a])
     cue, low, high, _ = columns(diagram.cycles)
     axes.plot(cue, low, cue, high, color=CYCLE_COLOUR, lw=2, label="cycle: lowest, highest z")
@@ -49,10 +51,8 @@ def draw_equilibria(axes: Axes, diagram: Diagram, label: str, numbers: bool = Tr
 
 def legend_of(*all_axes: Axes) -> dict:
     """{name: handle} of everything labelled in the axes, in the order of CLASSES."""
-    found = {}
-    for axes in all_axes:
-        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
-            found.setdefault(name, handle)
+    labelled = (zip(*axes.get_legend_handles_labels(), strict=True) for axes in all_axes)
+    found = {name: handle for handle, name in chain.from_iterable(labelled)}
     return {name: found[name] for name in [*CLASSES, *found] if name in found}
 
 
