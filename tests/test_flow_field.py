@@ -22,8 +22,9 @@ def test_vector_field_against_single_steps(kind, monkeypatch):
     axes = np.linalg.qr(rng.normal(size=(12, 2)))[0].T
     plane, start = flow_field.Plane(rng.normal(size=12), axes, None), rng.normal(size=12)
     grid = rng.uniform(-2, 2, size=(16, 2))
-    field = flow_field.vector_field(model, 0.7, torch.tensor(start), grid, plane, [1, 120])
-    for k, n in enumerate((1, 120)):
+    times = [1, 120, 1]
+    field = flow_field.vector_field(model, 0.7, torch.tensor(start), grid, plane, times)
+    for k, n in enumerate(times):
         for g, point in enumerate(grid):
             x = start
             for _ in range(n):

@@ -43,7 +43,7 @@ class Flow:
 class Branch(NamedTuple):
     """Equilibria x (P, N) at p (P,), in order along the branch, and their eigenvalues [1/s] (P, N).
 
-    p_rates (P,): dp / darclength.
+    p_rates (P,): dp / darclength, which changes its sign at a fold.
     """
 
     x: Array

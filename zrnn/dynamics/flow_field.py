@@ -122,6 +122,7 @@ def vector_field(model, cue: float, start: Tensor, grid: Array, plane: Plane, ti
     """
     mean, axes, grid = (torch.as_tensor(a).to(start) for a in (plane.mean, plane.axes, grid))
     step, inputs = simulate.stepper(model), torch.tensor([[0.0, cue]]).to(start)
+    times = np.asarray(times)
 
     def inside(vectors):  # the part in the plane
         return vectors @ axes.T @ axes
@@ -131,19 +132,19 @@ def vector_field(model, cue: float, start: Tensor, grid: Array, plane: Plane, ti
         return torch.cat([change @ axes.T, change.norm(dim=1, keepdim=True)], dim=1)
 
     # A step of which the part in the plane is left out is one of a network with other weights.
-    w, bias = model.effective_w_hh(), (inputs @ model.w_ih.T + model.b_hh)
+    w, bias = model.effective_w_hh(), inputs @ model.w_ih.T + model.b_hh
     w, bias = w - inside(w.T).T, bias - inside(bias)
     field = start.new_empty(len(times), len(grid), 3)
     for rows in torch.arange(len(grid), device=start.device).split(CHUNK[start.device.type]):
         states = start - inside(start - mean) + grid[rows] @ axes
         drive = model.alpha * (bias + inside(states))
-        for n in range(1, max(times) + 1):
-            if n in times:
-                field[times.index(n), rows] = flow(states)
+        for n in range(1, times.max() + 1):
+            for k in np.flatnonzero(times == n):
+                field[k, rows] = flow(states)
             before, states = states, model.advance(drive.clone(), states, w, model.alpha)
             if n % SETTLED_EVERY == 0:
                 moving = (states - before).abs().amax(dim=1) >= SETTLED
-                for k in (k for k, time in enumerate(times) if time > n):
+                for k in np.flatnonzero(times > n):
                     field[k, rows[~moving]] = flow(before[~moving])
                 rows, states, drive = rows[moving], states[moving], drive[moving]
     return field.cpu().numpy()
