@@ -27,7 +27,7 @@ from zrnn import task as tasks
 from zrnn.errors import UserError
 from zrnn.training import descent, distributed
 from zrnn.training.refinement import LostCycle, calibrate, refine
-from zrnn.training.start_or_resume import check_places, starting_point, state_path, warning
+from zrnn.training.start_or_resume import check_places, notes, starting_point, state_path
 from zrnn.training.state import Diverged, TrainingRun
 
 
@@ -191,7 +191,7 @@ def main(
     check_places(config, saved, overwrite)
     if ranks[0] == 0:
         print(configuration.changes_text(config))
-        if note := warning(config):
+        for note in notes(config):
             print(note, file=sys.stderr)
     made_by = checkpoints.provenance() | {"device": str(device), "processes": ranks[1]}
     about = dict(config=configuration.plain(config), seed=training.seed, made_by=made_by)

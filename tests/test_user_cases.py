@@ -21,7 +21,7 @@ import plot_cue_range
 import train
 from zrnn import checkpoints, configuration, figures, files, simulate, stimuli, taps
 from zrnn.errors import UserError
-from zrnn.training.start_or_resume import warning
+from zrnn.training.start_or_resume import notes
 from zrnn.training.state import TrainingRun
 
 
@@ -163,11 +163,13 @@ def test_other_people_s_checkpoints_are_refused_by_their_keys(keys, tmp_path):
         models.load_network(tmp_path / "a.pth")
 
 
-def test_trials_that_are_short_for_their_periods_are_told_before_the_training():
+def test_what_may_fail_is_told_before_the_training():
     slow = {"training.periods": [1.0, 0.5]}
-    assert "2 s holds fewer than 4 of the longest" in warning(configuration.load(flags=slow))
-    assert warning(configuration.load(flags=slow | {"training.trial_seconds": 4})) is None
-    assert warning(configuration.load()) is None
+    assert "2 s holds fewer than 4 of the longest" in notes(configuration.load(flags=slow))[0]
+    small = {"training.trial_seconds": 4, "model.hidden_dim": 100}
+    assert "learning_rate 0.002" in notes(configuration.load(flags=slow | small))[0]
+    for name in ("config", "configs/small", "configs/human", "configs/human_small"):
+        assert not notes(configuration.load(Path(train.__file__).parent / f"{name}.yaml"))
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from zrnn import checkpoints, configuration, files
 from zrnn.errors import UserError
+from zrnn.schema import Training
 
+SMALL, SMALL_RATE = 200, 0.002  # networks of fewer units need this learning rate
 PERIODS_IN_TRIAL = 4  # of the longest period, as in all configurations that were tested
 # keys of the training that may differ when a run is resumed
 RUN_KEYS = ("training.save_path", "training.log_path", "training.save_seconds", "training.start")
@@ -94,13 +96,18 @@ def check_places(config, resume, overwrite):
         raise UserError(f"{log} is not a log of train.py, and would be replaced")
 
 
-def warning(config) -> str | None:
-    """What may fail with this configuration, in one line."""
-    training, longest = config.training, max(config.training.periods)
+def notes(config) -> list[str]:
+    """What may fail with this configuration, one line each. docs/recipe.md"""
+    training, longest, found = config.training, max(config.training.periods), []
     if longest > training.trial_seconds / PERIODS_IN_TRIAL:
-        return (
+        found.append(
             f"note: a trial of {training.trial_seconds:g} s holds fewer than {PERIODS_IN_TRIAL} of "
             f"the longest period, {longest:g} s, with which the recipe was tested; see "
             "configs/human.yaml"
         )
-    return None
+    if config.model.hidden_dim < SMALL and training.learning_rate < SMALL_RATE:
+        found.append(
+            f"note: networks of 100 units were learned with --training.learning_rate {SMALL_RATE}, "
+            f"but not with {Training().learning_rate}"
+        )
+    return found
