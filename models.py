@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from zrnn import checkpoints, configuration, files
 from zrnn.errors import UserError
+from zrnn.schema import KEYS, PATHS
 
 
 class Noise:
@@ -354,6 +355,9 @@ def load_network(path=None, device: str = "cpu", **changes) -> RNN:
     """
     section = configuration.load().model  # for a state dict alone, which does not say what it is
     content = checkpoints.read_checkpoint(path or checkpoints.SHIPPED, section)[1]
+    known = inspect.signature(MODELS[content["model_type"]]).parameters
+    if other := [key for key in changes if f"model.{key}" in KEYS and key not in {*known, "type"}]:
+        raise UserError(f"load_network: model.{other[0]} has no effect on {content['model_type']}")
     return restore_model(content, **changes).to(checkpoints.pick_device(device))
 
 
@@ -364,7 +368,9 @@ def open_network(config_path, checkpoint, device, flags, section=None):
     task and training; a run with a name uses its own network. section: of the configuration, whose
     folder is to be written. Raises UserError.
     """
-    plain = configuration.load(config_path, flags)
+    named = ("model", "name", *PATHS)  # other flags may fit the checkpoint's configuration alone
+    places = {key: value for key, value in flags.items() if key.startswith(named)}
+    plain = configuration.load(config_path, places)
     if "name" in flags and checkpoint is None:
         checkpoint = plain.training.save_path
     path = checkpoints.find_checkpoint(checkpoint, plain.training.save_path)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from models import build_model
+from models import build_model, restore_model
 from zrnn import checkpoints, cli, configuration, evaluate, figures, files, simulate, threads
 from zrnn import task as tasks
 from zrnn.errors import UserError
@@ -200,8 +200,11 @@ def main(
     generator = torch.Generator().manual_seed(training.seed)
     noise_seed = int(torch.randint(2**62, (), generator=generator))
     model = build_model(generator=generator, **dict(config.model)).to(device)
-    if training.start:
-        path, content = checkpoints.read_checkpoint(training.start)
+    if training.start and not saved:
+        content = checkpoints.read_checkpoint(training.start, config.model)[1]
+        start = restore_model(content)
+        if (type(start), start.n_excit) != (type(model), model.n_excit):
+            raise UserError(f"training.start is {training.start}: has other model.type or E units")
         model.load_state_dict(checkpoints.check_weights(content["state_dict"], model.state_dict()))
         made_by["start_sha256"] = content["sha256"]
     noise = torch.Generator(device).manual_seed(noise_seed)
@@ -213,7 +216,7 @@ def main(
     with ExitStack() as claims:
         for path in (save_path, training.log_path) if ranks[0] == 0 else ():
             claims.enter_context(files.claimed(path))
-        with cli.if_stopped(f"continue with --resume --training.save_path {save_path}"):
+        with cli.if_stopped("continue with the same command and --resume"):
             try:
                 run_training(run, config, ranks, device)
             except (LostCycle, Diverged) as failed:

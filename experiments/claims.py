@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments import reduced_fit, score
-from experiments.recordings import NOISE_FACTOR, SEED, TIMED
+from experiments.recordings import NOISE_FACTOR, SEED, TIMED, NoCycle
 from zrnn import evaluate
 from zrnn.dynamics.diagram import CycleEnd
 from zrnn.populations.inhibition_timing import ACTIVE_RATE, BEYOND, describe_timing, lags_to
@@ -235,7 +235,7 @@ def fits_reduced_model(network):
     masks, signs = [active & mask for mask in masks], np.array([1, -1, -1, 1])
     sizes = [int(mask.sum()) for mask in masks]
     if 0 in sizes[:3]:
-        raise ValueError(f"of tap-E, tap-I and inter-tap-I there are {sizes[:3]} units")
+        raise NoCycle(f"of tap-E, tap-I and inter-tap-I there are {sizes[:3]} units")
     currents = [x[: round(FIT_SECONDS / dt)] for x, _ in network.recordings]
     s, rates = reduced_fit.group_means(currents, masks[: 3 + bool(sizes[3])])
     three = s[..., :3], rates[..., :3], network.cues, signs[:3], dt

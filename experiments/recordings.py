@@ -29,6 +29,10 @@ RUN_SECONDS, CLICK_SECONDS = 4.0, 1.0
 CUES, N_CYCLES = (-1.0, 2.0), 5
 
 
+class NoCycle(Exception):
+    """A network has no cycle, or no units, of which a claim speaks."""
+
+
 class Network:
     """A network at the trained periods (B,) [s] and their cues (B,)."""
 
@@ -71,7 +75,7 @@ class Network:
     def recordings(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Currents (T, N) in silence without noise, and taps (K,) [samples], a pair a tempo.
 
-        From the first tap on. Raises ValueError where a tempo has fewer than three taps.
+        From the first tap on. Raises NoCycle where a tempo has fewer than three taps.
         """
         times = RUN_SECONDS, self.model.dt, self.task, CLICK_SECONDS
         inputs = simulate.driving_inputs(self.periods, *times)
@@ -80,7 +84,7 @@ class Network:
             taps = find_taps(output, self.model.dt)
             taps = np.round(taps[taps > 1.5 * CLICK_SECONDS / self.model.dt]).astype(int)
             if len(taps) < 3:
-                raise ValueError("no cycle at a trained tempo without noise")
+                raise NoCycle("no cycle at a trained tempo without noise")
             found.append((states[taps[0] : taps[-1] + 1].astype(float), taps - taps[0]))
         return found
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.claims import CLAIMS, Number
-from experiments.recordings import Network
+from experiments.recordings import Network, NoCycle
 from experiments.tables import markdown
 from zrnn import checkpoints, cli, configuration
 from zrnn.errors import UserError
@@ -27,7 +27,7 @@ def ask(network: Network, row: int) -> tuple[str, list[Number]]:
     *_, test = CLAIMS[row]
     try:
         numbers, met = test(network)
-    except ValueError as error:
+    except (NoCycle, UserError) as error:
         return "no", [Number("reason", str(error))]
     return "yes" if all(met) else "in part" if any(met) else "no", numbers
 

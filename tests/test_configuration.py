@@ -194,6 +194,7 @@ def test_everything_that_is_wrong_is_said_at_once():
         ("drive: {keep_seconds: 0.001}", "at least 2 max(training.periods)"),
         ("drive: {extra_decay: 0.1}", "unknown key drive.extra_decay"),
         ("drive: {keep_seconds: 1e5}\nmodel: {dt: 1e-3}", "10000000 steps"),
+        ("fig5: {times: [0.0001, 0.04]}", "fig5.times: at least model.dt"),
         ("fig1: {window_seconds: 1e-5}", "1 to 10000000 steps"),
         ("fig5: {times: [0.1, 1e5]}", "less than or equal to 10"),
         ("cue_range: {keep_seconds: 0.001}", "greater than or equal to 1"),
@@ -298,3 +299,11 @@ def test_a_configuration_of_a_wrong_kind_in_a_checkpoint(kind):
     assert "checkpoint: its configuration" in refusal(checkpoint=kind)
     wrong = SHIPPED | {"model": SHIPPED["model"] | {"dt": kind}}
     assert "checkpoint: model.dt is" in refusal(checkpoint=wrong)
+
+
+def test_a_network_loads_whatever_the_clicks_of_the_default_task():
+    arguments = {"dt": 0.015, "tau": 0.02, "hidden_dim": 10}
+    assert configuration.model_arguments(arguments, {})["dt"] == 0.015
+    assert load(flags={"training.save_seconds": 20000}).training.save_seconds == 20000
+    with pytest.raises(UserError, match="model.dt is 0.03 s; allowed: at most model.tau"):
+        configuration.model_arguments(arguments, {"dt": 0.03})

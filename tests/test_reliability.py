@@ -65,7 +65,7 @@ def test_a_stopped_and_killed_run_ends_with_the_same_network(
     updates.stop, updates.number = len(updates) + 40, signal.SIGUSR1
     with pytest.raises(cli.Stopped) as stopped:
         train.main(device="cpu", **quick | places("stopped"))
-    assert stopped.value.advice == "continue with --resume --training.save_path stopped.pth"
+    assert stopped.value.advice == "continue with the same command and --resume"
     assert stopped.value.number == signal.SIGUSR1 and len(updates) == 160
     assert not (tmp_path / "stopped.pth").exists()
     with pytest.raises(UserError, match="training.batch_size is 8; allowed: 2"):

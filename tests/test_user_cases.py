@@ -298,3 +298,17 @@ def test_other_tools(model, tmp_path, monkeypatch):
     assert legal == {"path_0_5", "path_0_25", "x_5a_0", "periods", "path"}
     assert names["legal"]["path"].shape == (2, 5, 3)
     assert [rates.shape for rates in names["rates"]] == [(3, 400, 10)] * 2
+
+
+def test_a_start_of_another_kind_and_keys_without_effect_are_refused(saved, quick, monkeypatch):
+    quick |= {"model.hidden_dim": 10, "training.start": "a.pth", "training.epochs": 1}
+    section = configuration.load(flags={"model.hidden_dim": 10, "model.excit_percent": 0.5}).model
+    other = models.build_model(**dict(section))
+    checkpoints.save_checkpoint(saved("a.pth"), other)
+    with pytest.raises(UserError, match="training.start is a.pth: has other"):
+        train.main(device="cpu", **quick)
+    vanilla = models.build_model(**dict(section) | {"type": "RNN"})
+    checkpoints.save_checkpoint("rnn.pth", vanilla)
+    with pytest.raises(UserError, match="model.sigma_rec has no effect on RNN"):
+        models.load_network("rnn.pth", sigma_rec=0)
+    assert models.load_network("rnn.pth", vanilla_sigma_rec=0.1).sigma_rec == 0.1

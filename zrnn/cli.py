@@ -138,8 +138,8 @@ def _set_threads(number):
     """--threads N, a flag of every script: use N threads instead of measuring."""
     if number is None:
         return
-    if not number.isdigit() or not 1 <= int(number) <= 1024:
-        raise UserError(f"--threads is {number!r}; allowed: a whole number at least 1")
+    if not number.isdecimal() or not 1 <= int(number) <= 1024:
+        raise UserError(f"--threads is {number!r}; allowed: a whole number, 1 to 1024")
     from zrnn import threads  # imports torch, which --help does without
 
     threads.fix(int(number))
@@ -175,7 +175,7 @@ def _typed(flags, parameters):
                 wrong.append(f"command line: unknown flag --{name}{near}; see --help")
         elif kind is bool and text.lower() in ("true", "false"):
             typed[name] = text.lower() == "true"
-        elif kind is int and text.isdigit():
+        elif kind is int and text.isdecimal():
             typed[name] = int(text)
         elif kind not in (bool, int) and (text != "True" or kind == bool | str):
             typed[name] = text

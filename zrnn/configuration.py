@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from zrnn.errors import UserError
 from zrnn.files import shown
-from zrnn.schema import KEYS, PATHS, SECTIONS, TEXTS, Config
+from zrnn.schema import KEYS, PATHS, SECTIONS, TEXTS, Config, NetworkAlone
 
 DEFAULT_PATH = Path(__file__).parents[1] / "config.yaml"
 RUNS = "runs"  # folder of the runs that have a name
@@ -120,14 +120,14 @@ def of_checkpoint(config) -> dict:
     return used
 
 
-def _validated(flat, sources) -> Config:
+def _validated(flat, sources, schema=Config):
     """The configuration of {"section.key": value}; sources: {key: where its value is from}."""
-    nested = {section: {} for section in SECTIONS}
+    nested = {}
     for key, value in flat.items():
         section, name = key.split(".")
-        nested[section][name] = value
+        nested.setdefault(section, {})[name] = value
     try:
-        return Config.model_validate(nested)
+        return schema.model_validate(nested)
     except ValidationError as error:
         found = error.errors(include_url=False)
     lines = []
@@ -135,8 +135,8 @@ def _validated(flat, sources) -> Config:
         key, message = ".".join(map(str, one["loc"][:2])), one["msg"]
         message = message.removeprefix("Value error, ")
         where = f"{sources[key]}: " if sources.get(key) else ""
-        shown = f"{key} is {_short(flat[key])}: " if key in flat else ""
-        lines.append(f"{where}{shown}{message[:1].lower()}{message[1:]}")
+        value = f"{key} is {_short(flat[key])}: " if key in flat else ""
+        lines.append(f"{where}{value}{message[:1].lower()}{message[1:]}")
     _refuse("\n".join(dict.fromkeys(lines)).splitlines())
 
 
@@ -149,7 +149,7 @@ def model_arguments(arguments: dict, changes: dict) -> dict:
     known = {f"model.{k}": v for k, v in arguments.items() if f"model.{k}" in KEYS}
     changed = _flatten({"model": changes}, "load_network")
     sources = dict.fromkeys(known, "checkpoint") | dict.fromkeys(changed)
-    return dict(_validated(known | changed, sources).model)
+    return dict(_validated(known | changed, sources, NetworkAlone).model)
 
 
 def _completed(config: Config) -> Config:

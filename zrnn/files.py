@@ -19,7 +19,8 @@ from zrnn.errors import UserError
 def shown(path) -> str:
     """A path in an error message, on one line."""
     text = str(path)
-    return text if text.isprintable() and len(text) < 200 else repr(text[:100] + "...")
+    text = text if len(text) < 200 else f"{text[:100]}..."
+    return text if text.isprintable() else repr(text)
 
 
 @contextmanager

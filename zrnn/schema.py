@@ -76,6 +76,12 @@ class Model(Section):
     excit_percent: Fraction = key(0.8, "fraction of excitatory units (ZemlianovaRNN only)")
     w_hh_start: Start = key("half-normal", "initial w_hh; rectified: half of the synapses stay 0")
 
+    @model_validator(mode="after")
+    def _step(self):
+        if self.dt > self.tau:
+            raise ValueError(f"model.dt is {self.dt:g} s; allowed: at most model.tau")
+        return self
+
 
 class Task(Section):
     """the trials"""
@@ -251,9 +257,8 @@ class Config(Section):
         """Keys that do not fit together."""
         model, task, drive, periods = self.model, self.task, self.drive, self.training.periods
         wrong = []
-        if model.dt > min(model.tau, task.click_width):
-            name = "model.tau" if model.dt > model.tau else "task.click_width"
-            wrong.append(f"model.dt is {model.dt:g} s; allowed: at most {name}")
+        if model.dt > task.click_width:
+            wrong.append(f"model.dt is {model.dt:g} s; allowed: at most task.click_width")
         for name, some in (("training", periods), ("drive", drive.periods)):
             if min(some, default=math.inf) < 2 * task.click_width:
                 wrong.append(f"{name}.periods has {min(some):g} s: at least 2 task.click_width")
@@ -270,12 +275,21 @@ class Config(Section):
                 wrong.append(f"{name}.cues is {self[name].cues}; allowed: the lower one first")
         for key in KEYS:
             section, name = key.split(".")
-            seconds = self[section][name] if name.endswith("_seconds") else 0.0
+            is_run = name.endswith("_seconds") and name != "save_seconds"
+            seconds = self[section][name] if is_run else 0.0
             if seconds / model.dt > MAX_STEPS or 0 < seconds < model.dt and section != "training":
                 wrong.append(f"{key} is {seconds:g} s: 1 to {MAX_STEPS} steps of model.dt")
+        if min(self.fig5.times) < model.dt:
+            wrong.append("fig5.times: at least model.dt")
         if wrong:
             raise ValueError("\n".join(wrong))
         return self
+
+
+class NetworkAlone(Section):
+    """The section that describes a network, without the others."""
+
+    model: Model
 
 
 SECTIONS = {name: field.annotation for name, field in Config.model_fields.items()}

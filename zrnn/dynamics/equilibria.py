@@ -195,7 +195,10 @@ def follow_branch(flow: Flow, x: Array, p: float, bounds, direction=1) -> Branch
         if edge != new[-1]:  # end exactly on the bound
             part = (edge - y[-1]) / (new[-1] - y[-1])
             guess = (y + part * (new - y))[:-1] * flow.scale
-            new = np.append(newton(flow, guess, edge) / flow.scale, edge)
+            try:
+                new = np.append(newton(flow, guess, edge) / flow.scale, edge)
+            except NotConverged:
+                break
         points.append(new)
         p_rates.append(tangent[-1])
         y, length = new, min(2 * length, MAX_STEP)

@@ -10,7 +10,7 @@ from zrnn.schema import Training
 SMALL, SMALL_RATE = 200, 0.002  # networks of fewer units need this learning rate
 PERIODS_IN_TRIAL = 4  # of the longest period, as in all configurations that were tested
 # keys of the training that may differ when a run is resumed
-RUN_KEYS = ("training.save_path", "training.log_path", "training.save_seconds", "training.start")
+RUN_KEYS = ("training.save_path", "training.log_path", "training.save_seconds")
 
 
 def state_path(config):
