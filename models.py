@@ -193,7 +193,7 @@ class RNN(nn.Module):
 
         currents (T + 1, B, N) of `unroll`; g = grad_outputs = dL/dz (T, B, O); s = grad_currents
         (T, B, N), the part of dL/dx that does not go through z. With M losses for each trial, g
-        and delta have B M columns; columns b M to (b + 1) M - 1 belong to trial b.
+        and delta have B M rows a step; rows b M to (b + 1) M - 1 belong to trial b.
         Yields (slice of the steps, deltas (n, B, N), rates r_{t-1} and r_t (n + 1, B, N)).
         """
         w_hh, alpha = self.effective_w_hh() if w_hh is None else w_hh, self.alpha
@@ -365,8 +365,8 @@ def open_network(config_path, checkpoint, device, flags, section=None):
     """The configuration of a script, the network on its device, and their provenance.
 
     The configuration is that of `config_path` and `flags`, with the checkpoint's sections model,
-    task and training; a run with a name uses its own network. section: of the configuration, whose
-    folder is to be written. Raises UserError.
+    task and training; a run with a name uses its own network. section: name of the section whose
+    folder is checked for writing. Raises UserError.
     """
     named = ("model", "name", *PATHS)  # other flags may fit the checkpoint's configuration alone
     places = {key: value for key, value in flags.items() if key.startswith(named)}

@@ -65,15 +65,15 @@ def keeps_tempos(network):
     numbers = [
         Number("worst ITI error", error, ".2%", max),
         Number("worst CV", np.max([one.cv for one in clicks]), ".2%", max),
-        Number("taps missed or extra", lost, ".3g", max),
+        Number("taps missed or extra, runs without a beat", lost, ".3g", max),
     ]
     return numbers, [lost == 0, error <= MAX_ERROR]
 
 
 @claim(
     "the cue sets the frequency, also between and beyond the trained cues",
-    "every cue between the trained ones beats and all ITIs fall as the cue rises; cues 5, 10 and "
-    "20 % beyond beat too",
+    "every cue between the trained ones beats and all ITIs fall as the cue rises; periods 5, "
+    "10 and 20 % longer and cues 5, 10 and 20 % higher beat too",
 )
 def cue_sets_tempo(network):
     low, high = min(network.periods), max(network.periods)
@@ -100,7 +100,7 @@ def cue_sets_tempo(network):
 @claim(
     "units fire in sequence across the interval",
     f"of E and of I: peaks cover {MIN_COVERAGE:.0%} of the cycle, and peak phases are the same at "
-    f"all tempos (at least {MIN_ORDER})",
+    f"the slowest and the fastest tempo (at least {MIN_ORDER})",
 )
 def fires_in_sequence(network):
     active = (network.cycles.max(axis=1) > ACTIVE_RATE).all(axis=0)  # at every tempo
@@ -129,7 +129,7 @@ def fires_in_sequence(network):
     "closer at the tap than half a cycle later",
 )
 def shapes_trajectories(network):
-    """A radius of power 1 and a speed of power 0: amplitude; 0 and -1: temporal scaling."""
+    """Powers of the period: radius 1 and speed 0 are amplitude, 0 and -1 temporal scaling."""
     similarity = score.similarity(network.cycles)
     ordered = score.ordered_phases(network.cycles)
     found = measures.trajectories(network.cycles, network.periods, "silence")
@@ -226,7 +226,8 @@ def splits_inhibition(network):
 def fits_reduced_model(network):
     """Groups, by lag at the middle tempo: E and I within a quarter of a cycle of E, I beyond it.
 
-    E beyond it is a fourth group, of which only the changes of the currents are explained.
+    E units beyond it are a fourth group. With it, only the explained part of the changes of the
+    currents is computed, and no model is run.
     """
     middle, is_excit, dt = network.cycles[TIMED[1]], network.is_excit, network.model.dt
     active = middle.max(axis=0) > ACTIVE_RATE

@@ -20,8 +20,8 @@ TIMED = 0, 3, -1  # tempos at which inhibition is timed: slowest, middle, fastes
 RUNS, KEEP_SECONDS = 3, 20.0  # runs of each trained tempo, and length of the silence
 N_BETWEEN = 12  # untrained tempos between the trained ones
 BEYOND = 1.05, 1.1, 1.2  # the cue outside the trained range, by factors
-SHIFT_SECONDS = 30.0  # of a run that measures how noise shifts the period,
-SHIFT_RUNS = 6  # of which the slowest tempo has so many, others fewer, by their number of taps
+SHIFT_SECONDS = 30.0  # length of a run that measures how noise shifts the period
+SHIFT_RUNS = 6  # such runs at the slowest tempo; fewer at others, which have more taps
 NOISE_FACTOR = np.sqrt(2)  # the shift is measured at noise / this and noise x this
 # Runs without noise
 RUN_SECONDS, CLICK_SECONDS = 4.0, 1.0

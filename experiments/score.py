@@ -89,7 +89,7 @@ def silhouette(lags: np.ndarray) -> float:
 
 
 def continuum_silhouette(lags: np.ndarray, rng: np.random.Generator) -> float:
-    """The silhouette that a continuum of as many lags (K,) exceeds in one of 20 draws.
+    """The 95 % quantile of the silhouettes of random continua with as many lags (K,).
 
     The larger of two continua that are as concentrated as the given lags: one peak (von Mises),
     and an arc with evenly spread lags, the whole circle if they are not concentrated at all.
@@ -97,7 +97,9 @@ def continuum_silhouette(lags: np.ndarray, rng: np.random.Generator) -> float:
     length, draws = abs(np.exp(2j * np.pi * lags).mean()), (NULL_DRAWS, len(lags))
     kappa = length * (2 - length**2) / (1 - length**2 + 1e-12)  # Banerjee et al. (2005)
     arcs = np.linspace(0, 1, 1001)[::-1]
-    arc = np.interp(length, np.sinc(arcs), arcs)  # a mean vector of an arc of so many cycles
+    arc = np.interp(
+        length, np.sinc(arcs), arcs
+    )  # the arc [cycles] whose mean vector has this length
     continua = rng.vonmises(0, kappa, draws) / (2 * np.pi), arc * (rng.random(draws) - 0.5)
     return max(float(np.quantile([silhouette(one) for one in some], QUANTILE)) for some in continua)
 

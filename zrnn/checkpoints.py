@@ -77,7 +77,7 @@ def find_checkpoint(checkpoint, save_path) -> Path:
 
 
 def read_checkpoint(path, model_section=None) -> tuple[Path, dict]:
-    """A checkpoint's path from here, and content: model_type, arguments, state_dict, sha256, more.
+    """A checkpoint's path, relative to the current folder, and content: model_type, arguments, state_dict, sha256, more.
 
     model_section: type and arguments for a state dict alone, the original code's format, which
     does not say them. Raises UserError.

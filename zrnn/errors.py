@@ -2,4 +2,4 @@
 
 
 class UserError(ValueError):
-    """The only exception whose text is shown to a user: one line that says what to do."""
+    """Its text is shown to the user without a traceback: a line for each mistake."""

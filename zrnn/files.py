@@ -1,7 +1,7 @@
 """Files that are complete or not there at all.
 
-Every result is written to a temporary file in the same folder, synced and renamed. Only regular
-files are replaced.
+Every result is written to a temporary file or folder beside its place, synced and renamed. Only
+regular files, and folders of results, are replaced.
 """
 
 import json
@@ -66,7 +66,7 @@ def replacing(path):
     """A path to write to; if the block ends without an error, the file takes the place of `path`.
 
     It lies in the same folder, keeps the suffix, and gets the permissions of the file it replaces.
-    Callers that may run at the same time `claim` the path first. Raises UserError.
+    Callers that may run at the same time hold it by `claimed`. Raises UserError.
     """
     place = _place(path)
     part = place.with_name(f".part-{place.name}")
@@ -107,7 +107,9 @@ def replacing_folder(folder, made_by: dict):
                 "allowed: a new folder, or one of an earlier run, because it is replaced as a whole"
             )
         if Path.cwd().is_relative_to(place):
-            raise UserError(f"{shown(folder)}: allowed: a folder below the current one")
+            raise UserError(
+                f"{shown(folder)}: allowed: a folder that does not hold the current one"
+            )
         for leftover in (part, old):
             shutil.rmtree(leftover, ignore_errors=True)
         try:

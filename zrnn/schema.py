@@ -254,7 +254,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _together(self):
-        """Keys that do not fit together."""
+        """Refuses keys that do not fit together."""
         model, task, drive, periods = self.model, self.task, self.drive, self.training.periods
         wrong = []
         if model.dt > task.click_width:

@@ -84,8 +84,8 @@ def stream(model, inputs, noise=None, state=None) -> Iterator[tuple[Tensor, Tens
 def run(model, inputs, noise=None, state=None, discard=0, keep_states=0, on_steps=None) -> Run:
     """A run over inputs (B, T, 2), of which the first `discard` steps are not kept.
 
-    noise, state: as in `stream`; keep_states: currents of every how many of the steps kept are, 1
-    or True: all, 0: none; on_steps(n) is called after every n steps.
+    noise, state: as in `stream`; keep_states: 0: no currents are kept; n: those of every n-th of
+    the steps kept (True: all); on_steps(n) is called after every n steps.
     """
     inputs, dtype, every = model.as_inputs(inputs), model.w_hh.dtype, int(keep_states)
     n_kept, n_trials = max(inputs.shape[1] - discard, 0), len(inputs)

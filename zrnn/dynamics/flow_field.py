@@ -59,7 +59,7 @@ class Field:
 
 
 def initial_condition(model, cue: float, seed: int) -> tuple[Tensor, Array]:
-    """Currents (N,) ~ U(-1, 1), one value ~ U(0, 1) for all tap units; which are these (N,).
+    """Currents (N,) ~ U(-1, 1), but one value ~ U(0, 1) for all tap units; and their mask (N,).
 
     Tap units are those of the beat at the cue. Raises UserError where the network has none.
     """

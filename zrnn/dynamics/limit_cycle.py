@@ -14,7 +14,9 @@ from torch import Tensor
 from zrnn.simulate import constant_cues
 
 MEASURES = 3
-MIN_SWING = 0.3  # output, peak to peak; the target swings by 1. Less counts as no cycle
+MIN_SWING = (
+    0.3  # output, peak to peak; the target swings by 1. Less, or more than 1 / this, is no cycle
+)
 HYSTERESIS = 0.1  # fraction of the output's swing, on both sides of its middle
 
 
@@ -52,7 +54,8 @@ def upward_crossings(output: np.ndarray, level: float, margin: float) -> np.ndar
 
 
 def measure_cycle(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Period [samples], highest and lowest z of an output (T,); slopes (T, M) of the measures.
+    """Period [samples], highest and lowest z of an output (T,); slopes (T, M) of log period,
+    highest and lowest z.
 
     The period is (t_b - t_a) / k. t_a is the second rise through the middle m of the range of z:
     a perturbation before the first has decayed by then. t_b is the last rise, k cycles later. A
@@ -139,7 +142,7 @@ def weight_jacobian(model, cues, cycles: LimitCycles, row_weights) -> list[Tenso
 def phase_response(model, cycles: LimitCycles) -> Tensor:
     """d log period / dx_t along the cycles, (T, B, N).
 
-    A perturbation e of x_t lengthens the k measured periods T together by k T times this times e;
-    one before the first rise has almost no effect.
+    A small change e of x_t changes the log period by e times this; one before the first rise has
+    almost no effect.
     """
     return _derivatives_by_state(model, cycles, cycles.slopes[..., :1])

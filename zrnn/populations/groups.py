@@ -169,8 +169,8 @@ def fraction_near_border(phases: np.ndarray) -> float:
 def describe(found: Populations) -> dict:
     """All numbers of the groups, in plain values for JSON.
 
-    agreement_across_tempos: of the units active at all tempos, the fraction that is tap or
-    inter-tap at all of them.
+    agreement_across_tempos: of the units active at all tempos compared, the fraction that is tap
+    or inter-tap at all of them.
     """
     types = {name or "all": units for name, units in found.types.items()}
     is_tap = np.array([activity.tap_units(recording.phases) for recording in found.compared])

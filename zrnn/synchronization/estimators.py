@@ -2,7 +2,8 @@
 
 `runs` are R series (K,) at one tempo, lists or arrays: taps, inter-tap intervals (ITIs), or
 asynchronies (tap minus click). NaN stands for a tap at an unknown time or a click without a tap;
-every estimator leaves it out. A trial of people has some 15 ITIs, and estimators of its own.
+estimators leave it out unless they say otherwise. A trial of people has some 15 ITIs, and
+estimators for short series.
 """
 
 from collections.abc import Callable, Sequence

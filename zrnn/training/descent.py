@@ -17,10 +17,8 @@ from torch import Tensor
 
 from zrnn.training import distributed
 
-FULL_NOISE, LAST_NOISE = (
-    0.7,
-    0.9,
-)  # fractions of the updates after the warm-up, between which the noise is largest
+FULL_NOISE = 0.7  # fraction of the updates after the warm-up at which the noise is largest,
+LAST_NOISE = 0.9  # and at which it begins to return
 GROWING = 0.3, 0.65  # fractions of the updates between which slow periods grow to their values
 GROWTH = 1.1  # factor by which they grow at a time
 LOW_PRECISION_UNITS = 300  # in smaller networks, products in bfloat16 are slower than in float32
@@ -88,7 +86,7 @@ def low_precision_matmul(training, n_units: int):
 
 
 def update_weights(model, optimizer, trials, noise, training, ranks=(0, 1), graph=None) -> float:
-    """One Adam step on the loss of a batch, whose trials several processes may share.
+    """One Adam step on the loss of a batch; several processes may share its trials.
 
     trials: inputs (B, T, 2), target (B, T, 1), periods (B,) [s]; noise: a torch.Generator;
     training: that section of the configuration; ranks: (rank, number of processes); graph: a

@@ -27,7 +27,7 @@ from zrnn.taps import find_taps
 N_CUES = 16  # the trained cues and, evenly spaced in log period, some between them
 FIRST_SETTLING = 2.0  # [s] from x = 0 onto the cycles; clicks in the first half
 SETTLING = 1.5  # [s] after a change of the weights, so that no transient counts as a cycle
-N_PERIODS = 3.6  # longest periods measured: three rises even if one is 20 % too long
+N_PERIODS = 3.6  # length of a measurement, in longest periods: three rises if 20 % too long
 LOST_ERROR = 0.3  # of a log period; beyond it the cycle counts as lost
 
 # Newton's method
@@ -66,7 +66,7 @@ class Progress:
 
 
 class LostCycle(UserError):
-    """A limit cycle is lost, and no step restores it; the network is the last good one."""
+    """A limit cycle is lost, or no step helps; the network is the last good one."""
 
 
 def targets_of(periods: list[float]) -> np.ndarray:

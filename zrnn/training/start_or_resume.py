@@ -107,7 +107,7 @@ def notes(config) -> list[str]:
         )
     if config.model.hidden_dim < SMALL and training.learning_rate < SMALL_RATE:
         found.append(
-            f"note: networks of 100 units were learned with --training.learning_rate {SMALL_RATE}, "
+            f"note: networks of 100 units were trained with --training.learning_rate {SMALL_RATE}, "
             f"but not with {Training().learning_rate}"
         )
     return found

@@ -83,7 +83,7 @@ class TrainingRun:
             if self.rollbacks > MAX_ROLLBACKS:
                 raise Diverged(
                     f"the loss diverges again and again, the last time at update {number}; "
-                    "reduce training.learning_rate or training.noise_scale"
+                    "reduce training.learning_rate or training.peak_noise_scale"
                 )
             self._load(*self.snapshots[0])
             self.snapshots = [self.snapshots[0]] * 2
