@@ -79,7 +79,7 @@ def find_checkpoint(checkpoint, save_path) -> Path:
 def read_checkpoint(path, model_section=None) -> tuple[Path, dict]:
     """A checkpoint's path, relative to the current folder, and its content.
 
-    The content is {model_type, arguments, state_dict, sha256, and what `save_checkpoint` was given}.
+    The content is {model_type, arguments, state_dict, sha256 and what `save_checkpoint` got}.
     model_section: type and arguments for a state dict alone, the original code's format, which
     does not say them. Raises UserError.
     """
