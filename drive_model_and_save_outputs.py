@@ -117,11 +117,8 @@ def output_picture(dt):
 
 def describe_output(folder, period, is_trained, has_states, config, draw, text):
     """Save the taps of one period and its picture; returns its row of summary.csv."""
-    dt, output_file, taps_file = (
-        config.model.dt,
-        f"valid_output_{period}.npy",
-        f"peaks_{period}.npy",
-    )
+    output_file, taps_file = f"valid_output_{period}.npy", f"peaks_{period}.npy"
+    states_file, dt = f"hidden_states_{period}.npy" if has_states else "", config.model.dt
     output = np.load(folder / output_file)
     times = find_taps(output, dt)
     taps = np.round(times).astype(int)
@@ -132,13 +129,13 @@ def describe_output(folder, period, is_trained, has_states, config, draw, text):
         title = f"period {period} s: {beat.result}, mean ITI {beat.mean_iti:.4f} s"
         path = folder / f"plot_period_{period}.{config.plotting.format}"
         figures.save_figure(draw(output, taps, title), path, text, dpi=80)
-    row = {"period_s": period, "cue": context_cue(period, config.task.cue_constant)}
-    row |= {"trained": is_trained, "result": beat.result, "taps": beat.n_taps}
-    row |= {"mean_iti_s": beat.mean_iti, "sd_iti_s": beat.sd_iti, "cv": beat.cv}
-    row |= {"error_percent": (beat.mean_iti / period - 1) * 100}
-    row |= {"missed": beat.missed, "extra": beat.extra, "output_file": output_file}
-    states_file = f"hidden_states_{period}.npy" if has_states else ""
-    return row | {"taps_file": taps_file, "hidden_states_file": states_file}
+    return dict(
+        period_s=period, cue=context_cue(period, config.task.cue_constant), trained=is_trained,
+        result=beat.result, taps=beat.n_taps, mean_iti_s=beat.mean_iti, sd_iti_s=beat.sd_iti,
+        cv=beat.cv, error_percent=(beat.mean_iti / period - 1) * 100, missed=beat.missed,
+        extra=beat.extra, output_file=output_file, taps_file=taps_file,
+        hidden_states_file=states_file,
+    )  # fmt: skip
 
 
 def drive_onsets(folder, model, onsets, cues, config):
