@@ -108,7 +108,7 @@ def draw_quartiles(panel, rows: dict, fmt: str, **style):
 def draw_periods(panel, summary, names):
     """Quartiles against the period, for each group; the second of the measures is white."""
     for n, group in enumerate(dict.fromkeys(chain(*summary.values()))):
-        colour = "black" if group == NETWORKS else f"C{n}"
+        colour = "black" if group == NETWORKS else f"C{n + 2}"  # C0, C1: tempos
         for k, name in enumerate(names):
             ms = 1e3 * 1.05**k * (0.97 if group == NETWORKS else 1)
             rows = {ms * p: g[group][name] for p, g in summary.items() if name in g.get(group, {})}
