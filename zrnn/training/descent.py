@@ -94,7 +94,7 @@ def update_weights(model, optimizer, trials, noise, training, ranks=(0, 1), grap
     not finite: the weights are then useless, and `TrainingRun.record_loss` restores earlier ones.
     """
     inputs, target, periods = trials
-    weights, trial_scale = trial_weights(periods.cpu(), training.noise_exponent)
+    weights, trial_scale = trial_weights(periods, training.noise_exponent)
     batch = inputs, target, weights.to(inputs), trial_scale.to(inputs)
 
     def step(*batch):
