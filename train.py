@@ -167,6 +167,7 @@ def finish(run, config, about):
     about |= dict(updates=len(run.losses), training_seconds=run.seconds, rollbacks=run.rollbacks)
     checkpoints.save_checkpoint(save_path, model, **about)
     save_log(config.training.log_path, run.log)
+    report = [f"trained in {run.seconds:.0f} s; saved {save_path}, {config.training.log_path}"]
     if config.plotting.enable:
         save_pictures(model, config, configuration.to_text(config, about["made_by"]))
     if config.check.enable:
@@ -174,10 +175,8 @@ def finish(run, config, about):
         with cli.progress_bar(n_steps, "driving") as bar:
             evaluation = evaluate.evaluate(model, config, on_steps=bar.update)
         checkpoints.save_checkpoint(save_path, model, **about, evaluation=evaluation.to_dict())
-    # printed last, because nothing is lost then if it cannot be printed
-    print(f"trained in {run.seconds:.0f} s; saved {save_path}, {config.training.log_path}")
-    if config.check.enable:
-        print(evaluate.table(evaluation))
+        report.append(evaluate.table(evaluation))
+    print(*report, sep="\n")  # last, because nothing is lost then if it cannot be printed
 
 
 def main(

@@ -197,8 +197,9 @@ def load(config_path=None, flags=None, checkpoint=None, name=None) -> Config:
     if name is not None:
         layers["name"] = _named(name, flags)
     if checkpoint is not None:
-        trained = {section: of_checkpoint(checkpoint)[section] for section in TRAINED}
-        layers["checkpoint"] = trained = _flatten(trained, "checkpoint")
+        saved = of_checkpoint(checkpoint)
+        trained = _flatten({section: saved[section] for section in TRAINED}, "checkpoint")
+        layers["checkpoint"] = trained
         unset = {key: value for key, value in given.items() if key not in flags}
         _refuse_contradictions(unset, trained, where if given else "")
     _refuse([f"command line: unknown key {k}{suggestion(k)}" for k in flags if k not in KEYS])

@@ -43,7 +43,7 @@ def between_groups(w_hh: np.ndarray, found: Populations) -> list[dict]:
     ]
     if found.i_clusters:
         split = {"all E": found.types["E"], **found.i_clusters}
-        totals, title = total_inputs(w_hh, list(split.values()), rates), "I split by shape"
-        title = f"total input weight, {title}"
+        totals = total_inputs(w_hh, list(split.values()), rates)
+        title = "total input weight, I split by shape"
         matrices.append({"title": title, "groups": list(split), "weights": totals})
     return matrices

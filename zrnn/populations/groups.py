@@ -192,19 +192,19 @@ def describe(found: Populations) -> dict:
 
 def _at_tempo(found, types, recording):
     """Sizes of the groups at one tempo, and their timing relative to all E (or all) units."""
-    cycle, members, activity = recording.cycle, dict(recording.groups), {}
+    cycle, members, timing = recording.cycle, dict(recording.groups), {}
     silent = members.pop(SILENT)
     all_e = cycle[:, next(iter(types.values()))].mean(axis=1)
     for name, rate in mean_rates(cycle, members | found.i_clusters).items():
         numbers = rate.mean(), rate.argmax() / len(rate), *lag_and_correlation(rate, all_e)
         keys = "mean_rate", "peak_phase", "lag_cycles", "correlation"
-        activity[name] = dict(zip(keys, map(float, numbers), strict=True))
+        timing[name] = dict(zip(keys, map(float, numbers), strict=True))
     near = {t: fraction_near_border(recording.phases[of & ~silent]) for t, of in types.items()}
     return {
         "period_s": recording.period,
         "mean_iti_s": recording.mean_iti,
         "sizes": {name: int(units.sum()) for name, units in recording.groups.items()},
         "silent": {name: int((units & silent).sum()) for name, units in types.items()},
-        "activity": activity,
+        "activity": timing,
         "fraction_near_border": near,
     }
