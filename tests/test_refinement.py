@@ -106,6 +106,21 @@ def test_where_no_step_helps_a_network_with_all_its_cycles_is_kept(model, monkey
         list(refinement.refine(model, PERIODS, TASK, model.dt / 2))
 
 
+def test_where_no_step_helps_at_the_first_dt_a_shorter_one_is_tried(model, monkeypatch):
+    damped_step, first = refinement.damped_step, model.dt
+
+    def fails_at_first(model, *args):
+        if model.dt == first:
+            raise refinement.LostCycle("no step helps")
+        return damped_step(model, *args)
+
+    monkeypatch.setattr(refinement, "damped_step", fails_at_first)
+    monkeypatch.setattr(refinement, "NEXT_DT_RESIDUAL", 0.0005)
+    steps = list(refinement.refine(model, PERIODS, TASK, 0.0009))
+    assert 0.0005 < steps[0].worst < refinement.MAX_DT_RESIDUAL
+    assert steps[-1].dt == 0.0009 and steps[-1].worst < refinement.REFINED_ERROR
+
+
 def test_a_change_of_dt_that_is_too_large_is_undone(model, monkeypatch):
     damped_step, failed = refinement.damped_step, []
 

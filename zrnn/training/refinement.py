@@ -136,11 +136,13 @@ def refine(model, periods, task, final_dt) -> Iterator[Progress]:
 
     As soon as all residuals are small, a shorter time step is tried; Newton steps follow. If a
     cycle is lost, a residual exceeds MAX_DT_RESIDUAL or no Newton step helps, the previous time
-    step and weights are restored and a longer time step is tried. Yields after each measurement.
+    step and weights are restored and a longer time step is tried. If no Newton step helps at the
+    first time step, shorter ones are tried with larger residuals. Yields after each measurement.
     Ends at final_dt when all periods are right or no step helps any more. Raises LostCycle.
     """
     targets = targets_of(periods)
     cues, dt_factor, step_size, before = task.cue_constant / targets, DT_FACTOR, 1.0, None
+    next_residual = NEXT_DT_RESIDUAL
     cycles, errors = measure_cycles(model, cues, targets, settle(model, targets, task))
     if np.isnan(errors).any():
         lost = cues[np.isnan(errors).argmax()]
@@ -150,7 +152,7 @@ def refine(model, periods, task, final_dt) -> Iterator[Progress]:
         at_end, worst = model.dt <= final_dt, np.abs(residuals(errors, cycles)).max()
         if at_end and np.abs(errors).max() < REFINED_ERROR:
             return
-        if not at_end and worst < NEXT_DT_RESIDUAL:  # try a shorter time step
+        if not at_end and worst <= next_residual:  # try a shorter time step
             before = model.dt, copy.deepcopy(model.state_dict()), cycles, errors
             model.dt = max(model.dt * dt_factor, final_dt)
             cycles, errors = measure_cycles(model, cues, targets, cycles.end)
@@ -167,7 +169,10 @@ def refine(model, periods, task, final_dt) -> Iterator[Progress]:
                 if at_end:  # every cycle exists; the evaluation tells its error
                     return
                 if before is None:
-                    raise
+                    if worst >= MAX_DT_RESIDUAL:
+                        raise
+                    next_residual = worst
+                    continue
         # that time step was too short: restore the previous one and try a longer one
         lost = cues[np.nan_to_num(np.abs(errors), nan=9.0).argmax()]
         model.dt, weights, cycles, errors = before
