@@ -282,7 +282,7 @@ def test_other_tools(model, tmp_path, monkeypatch):
     page = TOOLS.read_text(encoding="utf-8")
     names = {"env": Environment(), "__name__": "page"}
     for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
-        assert sum(bool(line.strip()) for line in code.splitlines()) <= 6
+        assert sum(bool(line.strip()) for line in code.splitlines()) <= 8
         exec(code, names)
 
     assert type(names["zemlianova"].load_network()).__name__ == "ZemlianovaRNN"
@@ -297,7 +297,7 @@ def test_other_tools(model, tmp_path, monkeypatch):
     legal = set(names["legal"])
     assert legal == {"path_0_5", "path_0_25", "x_5a_0", "periods", "path"}
     assert names["legal"]["path"].shape == (2, 5, 3)
-    assert [rates.shape for rates in names["rates"]] == [(3, 400, 10)] * 2
+    assert [paths.shape for paths in names["paths"]] == [(3, 400, 10)] * 2
 
 
 def test_a_start_of_another_kind_and_keys_without_effect_are_refused(saved, quick, monkeypatch):
