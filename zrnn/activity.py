@@ -4,7 +4,6 @@ Arrays in, arrays out. Shapes: T time steps, N units, P phases of a cycle, K tap
 """
 
 import numpy as np
-from sklearn.decomposition import PCA
 
 TAP_PHASE = 0.2  # [cycles] a tap unit has the peak of its current within this of the tap
 
@@ -46,6 +45,8 @@ def fit_plane(states: np.ndarray, n_components: int = 2) -> tuple[np.ndarray, ..
     explained (n_components,): fraction of the variance, 0 where nothing varies. `project` subtracts
     the same mean.
     """
+    from sklearn.decomposition import PCA  # here: importing it takes long, also for --help
+
     with np.errstate(invalid="ignore"):
         pca = PCA(n_components, svd_solver="covariance_eigh").fit(states)
     return pca.mean_, pca.components_, np.nan_to_num(pca.explained_variance_ratio_)

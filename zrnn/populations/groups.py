@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.cluster import KMeans
-from sklearn.metrics import silhouette_score
 
 from zrnn import activity, simulate
 from zrnn.errors import UserError
@@ -137,6 +135,8 @@ def lag_and_correlation(curve: np.ndarray, reference: np.ndarray) -> tuple[float
 
 def two_clusters(points: np.ndarray, units: np.ndarray, seed: int) -> np.ndarray:
     """Masks (2, N) of the two clusters that 2-means makes of units (N,) at points (M, D)."""
+    from sklearn.cluster import KMeans  # here: importing it takes long, also for --help
+
     clusters = np.zeros((2, len(units)), dtype=bool)
     clusters[:, units] = KMeans(2, n_init=10, random_state=seed).fit_predict(points) == [[0], [1]]
     return clusters
@@ -151,6 +151,8 @@ def cluster_by_shape(
     has the smaller lag behind the reference (P,). A silhouette near 1 means two separate classes; a
     continuum of evenly spread phases also gives 0.35 to 0.6.
     """
+    from sklearn.metrics import silhouette_score
+
     shapes = cycle[:, units].T
     shapes = shapes / np.linalg.norm(shapes, axis=1, keepdims=True)
     clusters = two_clusters(shapes, units, seed)
