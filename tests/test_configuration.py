@@ -43,7 +43,7 @@ def test_layers():
     again = load(yaml.safe_load(configuration.to_text(config, {"made by": "a test"})))
     assert again == config and configuration.differences(again, config) == []
     changed = [key for key, *_ in configuration.differences(config, load())]
-    assert changed == ["model.hidden_dim", "model.tau"]
+    assert changed == ["model.hidden_dim", "model.tau", "training.learning_rate"]
     assert load(flags={"model_type": "RNN"}).model.type == "RNN"
 
 
@@ -75,6 +75,13 @@ def test_any_one_key_can_be_changed_alone():
             assert config.model.dt <= dt <= config.model.tau, (key, value)
             if dt > config.model.dt:
                 assert click / dt == pytest.approx(round(click / dt))
+
+
+def test_the_learning_rate_depends_on_the_number_of_units():
+    for n_units, rate in ((500, 0.001), (125, 0.002), (2000, 0.0005), (100, 0.0022)):
+        assert load(flags={"model.hidden_dim": n_units}).training.learning_rate == rate
+    flags = {"model.hidden_dim": 100, "training.learning_rate": 0.001}
+    assert load(flags=flags).training.learning_rate == 0.001
 
 
 @pytest.mark.parametrize("name", ["2024_11_26", "0x10", "net#1.pth", "1e5", "true", "null", "[a]"])

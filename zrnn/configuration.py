@@ -153,12 +153,14 @@ def model_arguments(arguments: dict, changes: dict) -> dict:
 
 
 def _completed(config: Config) -> Config:
-    """With training.dt filled in: tau, or less such that a click is a whole number of steps."""
-    if config.training.dt is not None:
-        return config
+    """With training.dt and training.learning_rate filled in, where they are null. docs/recipe.md"""
     model, width = config.model, config.task.click_width
+    # tau, or less such that a click is a whole number of steps
     dt = max(model.dt, width / math.ceil(width / model.tau - 1e-9))
-    return config.model_copy(update={"training": config.training.model_copy(update={"dt": dt})})
+    rate = float(f"{0.001 * math.sqrt(500 / model.hidden_dim):.2g}")
+    computed = {"dt": dt, "learning_rate": rate}
+    filled = {k: v for k, v in computed.items() if config.training[k] is None}
+    return config.model_copy(update={"training": config.training.model_copy(update=filled)})
 
 
 def _named(name, flags) -> dict:

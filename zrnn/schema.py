@@ -34,6 +34,7 @@ Range = Annotated[list[Cue], Len(2, 2)]
 OrNull = BeforeValidator(_or_null)
 SecondsOrNull = Annotated[Seconds | None, OrNull]
 NormOrNull = Annotated[Positive | None, OrNull]
+RateOrNull = Annotated[Annotated[FiniteFloat, Gt(0), Le(10)] | None, OrNull]
 FileOrNull = Annotated[str | None, OrNull]
 Count = Annotated[int, Ge(1), Le(10_000_000)]
 Runs = Annotated[int, Ge(1), Le(1000)]
@@ -101,7 +102,7 @@ class Training(Section):
     dt: SecondsOrNull = key(None, "[s] time step of the descent; null: tau, or less for the click")
     epochs: Count = key(1400, "updates of the descent, each on a new batch")
     batch_size: int = key(14, "trials in a batch", ge=1, le=100_000)
-    learning_rate: Positive = key(1e-3, "learning rate of Adam", le=10)
+    learning_rate: RateOrNull = key(None, "of Adam; null: 0.001 for 500 units, ~ 1 / sqrt(units)")
     final_rate: Fraction = key(0.06, "final learning rate / learning_rate (cosine decay)")
     noise_scale: NotNegative = key(1.0, "recurrent noise at the beginning and end, in sigma_rec")
     peak_noise_scale: NotNegative = key(3.0, "largest recurrent noise, in sigma_rec")

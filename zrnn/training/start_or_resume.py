@@ -5,9 +5,7 @@ from pathlib import Path
 
 from zrnn import checkpoints, configuration, files
 from zrnn.errors import UserError
-from zrnn.schema import Training
 
-SMALL, SMALL_RATE = 200, 0.002  # networks of fewer units need this learning rate
 PERIODS_IN_TRIAL = 4  # of the longest period, as in all configurations that were tested
 # keys of the training that may differ when a run is resumed
 RUN_KEYS = ("training.save_path", "training.log_path", "training.save_seconds")
@@ -104,10 +102,5 @@ def notes(config) -> list[str]:
             f"note: a trial of {training.trial_seconds:g} s holds fewer than {PERIODS_IN_TRIAL} of "
             f"the longest period, {longest:g} s, with which the recipe was tested; see "
             "configs/human.yaml"
-        )
-    if config.model.hidden_dim < SMALL and training.learning_rate < SMALL_RATE:
-        found.append(
-            f"note: networks of 100 units were trained with --training.learning_rate {SMALL_RATE}, "
-            f"but not with {Training().learning_rate}"
         )
     return found
