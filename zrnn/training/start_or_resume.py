@@ -6,7 +6,10 @@ from pathlib import Path
 from zrnn import checkpoints, configuration, files
 from zrnn.errors import UserError
 
-PERIODS_IN_TRIAL = 4  # of the longest period, as in all configurations that were tested
+# with which networks were trained and met the bounds
+PERIODS_IN_TRIAL = 4  # of the longest period, at least
+CUES = 0.2, 1.0  # at smaller ones, close to the onset of the oscillation, ITIs vary more
+EXCIT_PERCENT = 0.8  # at most
 # keys of the training that may differ when a run is resumed
 RUN_KEYS = ("training.save_path", "training.log_path", "training.save_seconds")
 
@@ -95,12 +98,22 @@ def check_places(config, resume, overwrite):
 
 
 def notes(config) -> list[str]:
-    """What may fail with this configuration, one line each. docs/recipe.md"""
-    training, longest, found = config.training, max(config.training.periods), []
-    if longest > training.trial_seconds / PERIODS_IN_TRIAL:
+    """What may fail with this configuration, one line each. docs/recipe.md, docs/results.md"""
+    model, training, found = config.model, config.training, []
+    cues = [config.task.cue_constant / period for period in training.periods]
+    if max(training.periods) > training.trial_seconds / PERIODS_IN_TRIAL:
         found.append(
             f"note: a trial of {training.trial_seconds:g} s holds fewer than {PERIODS_IN_TRIAL} of "
-            f"the longest period, {longest:g} s, with which the recipe was tested; see "
-            "configs/human.yaml"
+            f"the longest period, {max(training.periods):g} s; see configs/human.yaml"
+        )
+    if min(cues) < CUES[0] or max(cues) > CUES[1]:
+        found.append(
+            f"note: cues, task.cue_constant / period, of {min(cues):.3g} to {max(cues):.3g}; "
+            f"networks were trained with {CUES[0]} to {CUES[1]} (docs/recipe.md, Other tempos)"
+        )
+    if model.type == "ZemlianovaRNN" and model.excit_percent > EXCIT_PERCENT:
+        found.append(
+            f"note: with more than {EXCIT_PERCENT} of the units excitatory, ITIs were less exact "
+            "and less steady (docs/results.md, Other sizes)"
         )
     return found
