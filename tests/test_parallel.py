@@ -1,9 +1,10 @@
-"""Training on two processes."""
+"""Training on two processes, and the choice of the number of threads."""
 
 import pytest
 import torch
 
 import train
+from zrnn import threads
 from zrnn.errors import UserError
 from zrnn.training import distributed
 
@@ -34,3 +35,35 @@ def test_other_processes_without_torchrun_are_refused(monkeypatch, environment):
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match=r"LOCAL_RANK, MASTER_PORT is no number; start with torch"):
         distributed.join("cpu")
+
+
+@pytest.fixture
+def used(monkeypatch):
+    """used(n, {threads: seconds of a unit}) -> the numbers of threads of n units of work."""
+    clock, number = [0.0], [2]
+    monkeypatch.setattr(threads, "_candidates", [1, 2])
+    monkeypatch.setattr(threads, "_measured", {})
+    monkeypatch.setattr(threads.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(threads.torch, "get_num_threads", lambda: number[0])
+    monkeypatch.setattr(threads.torch, "set_num_threads", lambda n: number.__setitem__(0, n))
+
+    def used(n_units, seconds):
+        numbers = []
+        for _ in range(n_units):
+            with threads.faster("work"):
+                clock[0] += seconds[number[0]]
+                numbers.append(number[0])
+        return numbers
+
+    return used
+
+
+def test_the_faster_number_of_threads_is_used(used):
+    assert used(10, {1: 1.0, 2: 0.6}) == [1, 1] + 8 * [2]
+    # other processes begin: the next measurement, of one unit each, finds one thread faster
+    later = used(threads.REPEAT, {1: 1.2, 2: 9.0})
+    assert later.count(1) > 5 and later[-1] == 1 and threads.torch.get_num_threads() == 1
+
+
+def test_a_number_that_is_much_slower_is_tried_once(used):
+    assert used(10, {1: 1.0, 2: 5.0}) == [1, 1, 2] + 7 * [1]

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import torch
 
 TRIALS = 2  # units of work with each number of threads before one is chosen
+TOO_SLOW = 2  # times the best: a number that took longer in its first unit gets no second one
 REPEAT = 300  # units of work, an interval in which each number is measured again in one of them
 _cores = torch.get_num_threads()  # at the start: all cores, or OMP_NUM_THREADS
 _candidates = [1, _cores] if _cores > 1 else [1]
@@ -45,7 +46,9 @@ def faster(kind):
 
 def _next(count: int, seconds: dict) -> int:
     if count < TRIALS * len(_candidates):
-        return _candidates[count // TRIALS]
+        number = _candidates[count // TRIALS]
+        if number not in seconds or seconds[number] < TOO_SLOW * min(seconds.values()):
+            return number
     if count % REPEAT < len(_candidates):
         return _candidates[count % REPEAT]
     return min(seconds, key=seconds.get)
