@@ -61,3 +61,22 @@ def test_slow_periods_grow_from_a_fast_one():
         slow.model_copy(update=change) for change in ({"first_period": None}, {"start": "a.pth"})
     ]
     assert all(descent.time_factor(1, training) == 1 for training in unchanged)
+
+
+@pytest.mark.parametrize("dt", [0.001, 0.01])
+def test_no_click_depends_on_rounding_errors(dt):
+    generator = np.random.default_rng(0)
+    for n in range(400):
+        period = generator.integers(200, 2000) * 0.0005  # often between two samples
+        seconds = [0.3, 0.6, 1.1, 1.2, 2.4, 10 * period][n % 6]
+        onset, n_steps, width = int(generator.integers(0, 50)), round(3 / dt), round(0.01 / dt)
+        clicks = np.zeros(n_steps)
+        for k in range(1000):
+            start = onset + round(k * period / dt)
+            if k * period < seconds - 1e-9 and start < n_steps:
+                clicks[start : start + width] = 1
+        given = task.click_input(
+            torch.tensor([period], dtype=torch.float64),
+            torch.tensor([onset]), n_steps, dt, 0.01, seconds,
+        )  # fmt: skip
+        assert np.array_equal(given[0], clicks), (period, seconds, onset)

@@ -44,12 +44,13 @@ def click_input(periods, onsets, n_steps, dt, click_width, click_seconds) -> Ten
     periods (B,) [s]; onsets (B,) [samples]; clicks start less than `click_seconds` (B,) or a number
     [s] after the onset. The k-th click starts at sample onset + round(k period / dt).
     """
-    periods, click_seconds = periods.double(), torch.as_tensor(click_seconds).double()
+    periods, click_seconds = periods.double(), torch.as_tensor(click_seconds, dtype=torch.float64)
     since_onset = torch.arange(n_steps) - onsets[:, None]  # (B, T) [samples]
     width = round(click_width / dt)
-    k = torch.floor((since_onset + 0.5) * dt / periods[:, None])  # the last click that has started
+    # the last click that has started; 1e-9: a click exactly between two samples, and below one
+    # due exactly at the end of the clicks, which is not given, do not depend on rounding errors
+    k = torch.floor((since_onset.double() + 0.5) * dt / periods[:, None] + 1e-9)
     start = torch.round(k * periods[:, None] / dt)
-    # 1e-9 s: a click due exactly at the end of the clicks is not given, whatever the rounding
     on = (since_onset >= start) & (since_onset < start + width) & (since_onset >= 0)
     given = k * periods[:, None] < click_seconds.reshape(-1, 1) - 1e-9
     return (on & given).float()
