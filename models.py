@@ -36,7 +36,11 @@ class Noise:
     def add(self, currents: Tensor, start: int) -> None:
         """Add noise to currents (n, B, N); start: index of their first step, for a given xi."""
         if torch.is_tensor(self.source):
-            currents.add_(self.source[start : start + len(currents)], alpha=self.scale)
+            xi = self.source[start : start + len(currents)]
+            if xi.shape != currents.shape:  # it would be broadcast
+                given, allowed = (tuple(one.transpose(0, 1).shape) for one in (xi, currents))
+                raise ValueError(f"noise xi of these steps is {given}; allowed: {allowed}")
+            currents.add_(xi, alpha=self.scale)
             return
         rank, n_ranks = self.ranks
         n_trials = currents.shape[1] if self.trial_scale is None else len(self.trial_scale)
@@ -122,6 +126,7 @@ class RNN(nn.Module):
         """The recurrent noise at the present dt and sigma_rec.
 
         source: a torch.Generator, or xi (B, T, N); None: no noise. A `Noise` is returned as it is.
+        An xi of another shape than the run raises ValueError.
         antithetic: the second half of the batch gets the noise of the first with opposite sign, so
         that its first-order effect on the mean over the batch vanishes. trial_scale (B,): factor of
         sigma_rec in each trial. ranks: (rank, number of processes) where several processes share a

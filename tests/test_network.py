@@ -141,6 +141,17 @@ def test_simulation_is_the_sequence_whatever_the_blocks():
     np.testing.assert_allclose(both, torch.stack(z, 1), atol=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(2, 101, 10), (1, 120, 10), (2, 120, 1), (2, 1, 10)], ids=str)
+def test_noise_of_another_shape_is_refused(shape):
+    model, u = make("ZemlianovaRNN", hidden_dim=10), torch.zeros(2, 120, 2)
+    with pytest.raises(ValueError, match="noise xi of these steps is"):
+        model(u, noise=torch.zeros(shape))
+    with pytest.raises(ValueError, match="noise xi of these steps is"):
+        simulate.run(model, u, torch.zeros(shape))
+    with pytest.raises(ValueError, match="discard is -5"):
+        simulate.run(model, u, discard=-5)
+
+
 def test_size_and_seed_of_the_noise():
     model = make("ZemlianovaRNN", hidden_dim=50)
     with torch.no_grad():

@@ -87,6 +87,8 @@ def run(model, inputs, noise=None, state=None, discard=0, keep_states=0, on_step
     noise, state: as in `stream`; keep_states: 0: no currents are kept; n: those of every n-th of
     the steps kept (True: all); on_steps(n) is called after every n steps.
     """
+    if discard < 0:
+        raise ValueError(f"discard is {discard}; allowed: 0 or more steps")
     inputs, dtype, every = model.as_inputs(inputs), model.w_hh.dtype, int(keep_states)
     n_kept, n_trials = max(inputs.shape[1] - discard, 0), len(inputs)
     outputs = torch.empty(n_kept, n_trials, dtype=dtype)
