@@ -163,7 +163,7 @@ def save_log(path, log):
 def finish(run, config, about):
     """Save the network and the log; draw, drive and evaluate the network as configured."""
     model, save_path = run.model.eval(), config.training.save_path
-    about["made_by"] |= threads.used()
+    about["made_by"] |= threads.used() | {"start_sha256": run.start_sha256}
     about |= dict(updates=len(run.losses), training_seconds=run.seconds, rollbacks=run.rollbacks)
     checkpoints.save_checkpoint(save_path, model, **about)
     save_log(config.training.log_path, run.log)
@@ -199,15 +199,17 @@ def main(
     generator = torch.Generator().manual_seed(training.seed)
     noise_seed = int(torch.randint(2**62, (), generator=generator))
     model = build_model(generator=generator, **dict(config.model)).to(device)
+    content = None
     if training.start and not saved:
         content = checkpoints.read_checkpoint(training.start, config.model)[1]
         start = restore_model(content)
         if (type(start), start.n_excit) != (type(model), model.n_excit):
             raise UserError(f"training.start is {training.start}: has other model.type or E units")
         model.load_state_dict(checkpoints.check_weights(content["state_dict"], model.state_dict()))
-        made_by["start_sha256"] = content["sha256"]
     noise = torch.Generator(device).manual_seed(noise_seed)
-    run = TrainingRun(model, generator, noise, training.adam_beta2)
+    run = TrainingRun(
+        model, generator, noise, training.adam_beta2, start_sha256=content and content["sha256"]
+    )
     if saved:
         run.restore(saved)
 

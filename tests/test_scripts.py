@@ -131,6 +131,12 @@ def test_a_training_that_starts_from_a_network(tmp_path, monkeypatch, weights, q
     train.main(device="cpu", **quick | {"training.save_path": "b.pth", "training.start": "a.pth"})
     a, b = weights("a.pth"), weights("b.pth")
     assert all(torch.allclose(a[key], b[key], atol=1e-7) for key in a)
+    again = {"config_path": "b.pth", "training.save_path": "c.pth"}
+    train.main(device="cpu", **again, **{"check.enable": False, "plotting.enable": False})
+    assert all(torch.equal(b[key], value) for key, value in weights("c.pth").items())
+    (tmp_path / "a.pth").write_bytes((tmp_path / "c.pth").read_bytes())
+    with pytest.raises(UserError, match="a.pth, which is another network than when the run to re"):
+        train.main(device="cpu", overwrite=True, **again)
     for start in ("missing.pth", "shipped"):
         with pytest.raises(UserError, match="^checkpoint"):
             train.main(device="cpu", overwrite=True, **quick | {"training.start": start})

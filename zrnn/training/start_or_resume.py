@@ -22,8 +22,10 @@ def state_path(config):
 def starting_point(config_path, flags, name, resume, device):
     """The configuration of a run, and the state in which it was stopped, or None. UserError."""
     if str(config_path).endswith(".pth"):
-        config_path = checkpoints.read_checkpoint(config_path)[1].get("config")
-        config_path = configuration.of_checkpoint(config_path)
+        repeated = checkpoints.read_checkpoint(config_path)[1]
+        config_path = configuration.of_checkpoint(repeated.get("config"))
+        if "training.start" not in flags:
+            check_start(config_path["training"].get("start"), repeated.get("made_by"))
     config = configuration.load(config_path, flags, name=name)
     path = state_path(config)
     resume = {"true": True, "false": False}.get(str(resume).lower(), resume)
@@ -48,6 +50,16 @@ def starting_point(config_path, flags, name, resume, device):
     if different:
         raise UserError("\n".join(different))
     return config, saved
+
+
+def check_start(path, made_by):
+    """Raises UserError if the network at `path`, from which another began, has changed since."""
+    before = made_by.get("start_sha256") if isinstance(made_by, dict) else None
+    if path and before and checkpoints.read_checkpoint(path)[1]["sha256"] != before:
+        raise UserError(
+            f"training.start is {path}, which is another network than when the run to repeat was "
+            "started; allowed: that network, or the flag --training.start"
+        )
 
 
 def checked(config):

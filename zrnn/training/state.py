@@ -27,7 +27,8 @@ class TrainingRun:
 
     generator: of weights and batches; noise: of the recurrent and input noise; part: the current
     one of PARTS; losses: one for each update; rollbacks: their number so far; log: rows of the log;
-    seconds: spent so far. snapshots: two copies of (weights, optimizer), the older one first.
+    seconds: spent so far; start_sha256: of training.start, or None. snapshots: two copies of
+    (weights, optimizer), the older one first.
     """
 
     model: torch.nn.Module
@@ -39,6 +40,7 @@ class TrainingRun:
     rollbacks: int = 0
     log: list[dict] = field(default_factory=list)
     seconds: float = 0.0
+    start_sha256: str | None = None
 
     def __post_init__(self):
         device = self.model.w_hh.device
@@ -101,6 +103,7 @@ class TrainingRun:
             snapshots=self.snapshots,
             log=self.log,
             seconds=self.seconds,
+            start_sha256=self.start_sha256,
             optimizer=self.optimizer.state_dict(),
             generators=[self.generator.get_state(), self.noise.get_state()],
         )
@@ -122,6 +125,7 @@ class TrainingRun:
             ]
             self.rollbacks, self.seconds = int(saved["rollbacks"]), float(saved["seconds"])
             self.snapshots = [tuple(older), tuple(newer)]
+            self.start_sha256 = saved.get("start_sha256")
             if self.part not in PARTS or not all(math.isfinite(loss) for loss in self.losses):
                 raise ValueError
         except UserError:
