@@ -17,9 +17,10 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 from experiments import tables
-from zrnn import cli, configuration, files
+from zrnn import checkpoints, cli, configuration, files
 from zrnn.checkpoints import HOME
 from zrnn.errors import UserError
+from zrnn.training.start_or_resume import RUN_KEYS
 
 MAX_SEEDS = 10_000  # in one call
 
@@ -43,6 +44,17 @@ def start_training(path: Path, flags: dict) -> subprocess.Popen:
         return subprocess.Popen([sys.executable, HOME / "train.py", *words], stdout=log, stderr=log)
 
 
+def check_settings(path: Path, flags: dict) -> None:
+    """Raises UserError if the complete network at `path` was trained with other settings."""
+    keys = {key: value for key, value in flags.items() if "." in key or key == "model_type"}
+    saved = checkpoints.read_checkpoint(path)[1].get("config")
+    wanted = configuration.load(flags.get("config_path"), keys)
+    found = configuration.load(configuration.of_checkpoint(saved))
+    for key, new, old in configuration.differences(wanted, found):
+        if key.startswith((*configuration.TRAINED, "check", "drive")) and key not in RUN_KEYS:
+            raise UserError(f"{path} was trained with {key} {old}, not {new}; use another folder")
+
+
 def train_all(words, networks: dict[str, dict], jobs: int) -> tuple[Path, list[str]]:
     """Train NAME.pth for each {name: flags of train.py}, `jobs` at a time.
 
@@ -64,6 +76,8 @@ def train_all(words, networks: dict[str, dict], jobs: int) -> tuple[Path, list[s
     with cli.if_stopped("the same command continues"), files.user_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         waiting = [name for name in networks if not is_complete(name)]
+        for name in networks.keys() - waiting:
+            check_settings(folder / f"{name}.pth", networks[name])
         print(f"{len(waiting)} to train, {len(networks) - len(waiting)} complete", flush=True)
         pool = ThreadPool(min(jobs, len(networks)))
         try:
@@ -81,6 +95,8 @@ def train_all(words, networks: dict[str, dict], jobs: int) -> tuple[Path, list[s
 
 
 def main(*folder: str, seeds="0..9", jobs=2, config_path=None, **flags):
+    if given := {"name", "training.seed", "training.save_path", "training.log_path"} & set(flags):
+        raise UserError(f"--{min(given)} has no effect here; FOLDER and --seeds set it")
     config = configuration.load(config_path, flags)  # reports mistakes before any training
     flags["config_path"] = config_path
     name = f"{config.model.type}_seed"
