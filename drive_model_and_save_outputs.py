@@ -9,7 +9,8 @@ The first drive.discard_seconds, during which clicks are given, are not saved.
 With --drive.onsets FILE instead: clicks at these onsets, which nothing is discarded of. The cue is
 the file's, from each onset to the next, or in turn that of every trained period. Saves
 valid_output_onsets.npy and peaks_onsets.npy, or ..._onsets_{p}.npy, and in summary.csv the
-asynchronies: tap minus click, of the tap nearest to a click within half an interval.
+asynchronies: tap minus click, of the tap nearest to a click within half an interval. There are no
+pictures, hidden states or sounds then, and drive.clicks and the periods of a drive have no effect.
 
   --config_path FILE   a configuration; keys it lacks come from config.yaml
   --checkpoint FILE    the network, or shipped (default: training.save_path, else shipped)

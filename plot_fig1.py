@@ -40,6 +40,8 @@ def read_outputs(folder, made_by, seconds, n_excit):
                 raise ValueError(f"{name} is not whole")
         options = dict(delimiter=",", names=True, dtype=None, encoding="utf-8", comments=None)
         table = np.atleast_1d(np.genfromtxt(folder / "summary.csv", **options))
+        if "trained" not in table.dtype.names:
+            raise UserError(f"{folder}: of a drive with onsets; {AGAIN}, but no --drive.onsets")
         config, trials = configuration.load(folder / "config.yaml"), {}
         n_steps = round(seconds / config.model.dt)
         for row in table[table["trained"]]:

@@ -18,6 +18,7 @@ import compare
 import drive_model_and_save_outputs as drive_script
 import models
 import plot_cue_range
+import plot_fig1
 import train
 from zrnn import checkpoints, configuration, figures, files, simulate, stimuli, taps
 from zrnn.errors import UserError
@@ -217,6 +218,12 @@ def test_wrong_onsets_are_refused_in_one_line(content, words, tmp_path):
     assert str(refused.value).startswith(f"onsets {path}: ") and "\n" not in str(refused.value)
 
 
+def test_columns_of_onsets_are_found_by_their_names(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('"subject, session", "onset_s",tap_s\n"#1, 1",0.1,0.15\n"#1, 2",0.4,0.47\n')
+    assert stimuli.read_onsets(path, 0.02)[0].tolist() == [0.1, 0.4]
+
+
 def test_onsets_of_ones_own_are_driven(saved, monkeypatch):
     """Of a network that copies its clicks 30 ms later, and whose cue is where the file says."""
     saved()
@@ -242,6 +249,8 @@ def test_onsets_of_ones_own_are_driven(saved, monkeypatch):
     stimulus, *counts, mean, sd = summary[1].split(",")
     assert (stimulus, *counts) == ("onsets", "3", "3", "0")
     assert abs(float(mean) - 30) < 1e-6 and abs(float(sd)) < 1e-6
+    with pytest.raises(UserError, match="model_outputs: of a drive with onsets; run python drive_"):
+        plot_fig1.main()
 
     Path("b.txt").write_text("0.1\n0.5\n")
     drive_script.main(device="cpu", **flags | {"drive.onsets": "b.txt"})

@@ -1,5 +1,6 @@
 """Stimuli at given times: clicks and cues as inputs of a network, and onsets read from a file."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -42,13 +43,13 @@ def read_onsets(path, min_interval: float) -> tuple[np.ndarray, np.ndarray | Non
     """
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-        names = [name.strip(' "') for name in "".join(lines[:1]).split(",")]
+        names = [name.strip() for name in next(csv.reader(lines[:1], skipinitialspace=True), [])]
         columns = [names.index(name) for name in ("onset_s", "cue") if name in names] or [0]
         is_csv = "onset_s" in names
         if len(lines) < 2 + is_csv:
             raise ValueError("allowed: at least two onsets")
-        options = {"delimiter": ",", "quotechar": '"', "usecols": columns} if is_csv else {}
-        table = np.loadtxt(lines[is_csv:], ndmin=2, **options)
+        options = dict(delimiter=",", quotechar='"', comments=None, usecols=columns)
+        table = np.loadtxt(lines[is_csv:], ndmin=2, **options if is_csv else {})
         if table.shape[1] > len(columns):
             raise ValueError("two numbers in a line; allowed: one, or CSV with a column onset_s")
         intervals = np.diff(table[:, 0])
