@@ -28,12 +28,18 @@ def test_two_processes_make_the_same_updates_as_one(tmp_path, monkeypatch, start
     "environment", [{"WORLD_SIZE": "2"}, {"WORLD_SIZE": "two", "RANK": "0"}], ids=str
 )
 def test_other_processes_without_torchrun_are_refused(monkeypatch, environment):
-    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_PORT"):
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_PORT", "MASTER_ADDR"):
         monkeypatch.delenv(name, raising=False)
     assert distributed.join("cpu") == (0, 1)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(UserError, match=r"LOCAL_RANK, MASTER_PORT is no number; start with torch"):
+    with pytest.raises(UserError, match=r"LOCAL_RANK, MASTER_PORT, MASTER_ADDR does not fit"):
+        distributed.join("cpu")
+    monkeypatch.setattr(distributed.dist, "init_process_group", None)  # not reached
+    whole = {"WORLD_SIZE": "2", "RANK": "2", "LOCAL_RANK": "0", "MASTER_PORT": "1"}
+    for name, value in (whole | {"MASTER_ADDR": "localhost"}).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match="WORLD_SIZE is 2, but RANK does not fit"):
         distributed.join("cpu")
 
 

@@ -7,11 +7,13 @@ gradients are added up. So the update is that of one process, to rounding.
 """
 
 import os
+import signal
 import sys
 
 import torch
 import torch.distributed as dist
 
+from zrnn import cli
 from zrnn.errors import UserError
 
 
@@ -20,18 +22,27 @@ def join(device):
 
     Raises UserError where the environment speaks of other processes, but not as torchrun does.
     """
-    if os.environ.get("WORLD_SIZE", "1") == "1":
+    size = os.environ.get("WORLD_SIZE", "1")
+    if size == "1":
         return 0, 1
     names = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_PORT")
-    if wrong := [name for name in names if not os.environ.get(name, "").isdigit()]:
-        raise UserError(
-            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but {', '.join(wrong)} is no number; start "
-            "with torchrun, or unset WORLD_SIZE"
-        )
+    wrong = [name for name in names if not os.environ.get(name, "").isdigit()]
+    if not wrong and int(os.environ["RANK"]) >= int(size):
+        wrong = ["RANK"]
+    if "MASTER_ADDR" not in os.environ:
+        wrong.append("MASTER_ADDR")
+    if wrong:
+        advice = "start with torchrun, or unset WORLD_SIZE"
+        raise UserError(f"WORLD_SIZE is {size}, but {', '.join(wrong)} does not fit; {advice}")
     on_cuda = torch.cuda.is_available() and device != "cpu"
     if on_cuda:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    # a process that waits for the others cannot run Python's handlers: a signal ends it at once
+    caught = [number for number in cli.SIGNALS if callable(signal.getsignal(number))]
+    handlers = {number: signal.signal(number, signal.SIG_DFL) for number in caught}
     dist.init_process_group("nccl" if on_cuda else "gloo")
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     return dist.get_rank(), dist.get_world_size()
 
 
