@@ -62,7 +62,7 @@ def drive(path, config_path, device, flags):
     unseen = evaluate.of_condition(rows, evaluate.UNTRAINED)
     itis = np.array([beat.mean_iti if beat.ok else np.nan for beat in beats])
     return {
-        "checkpoint": made_by["checkpoint"],
+        "made_by": made_by,
         "trained_error": evaluate.worst_error(clicked),
         "unseen_error": evaluate.worst_error(unseen) if unseen else np.nan,
         "cv": float(np.max([row.cv for row in clicked])),
@@ -127,7 +127,11 @@ def main(*words, config_path=None, device="auto", **flags):
         arrays |= {f"{name} {key}": measures[key] for key in ("cue", "error", "period")}
         arrays[f"{name} cv"] = measures["period_cv"]
     print(table(networks))
-    made_by = {measures["checkpoint"]: name for name, measures in networks.items()}
+    made_by = {}
+    for name, measures in networks.items():
+        about = dict(measures["made_by"])
+        of_network = {name: f"{about.pop('checkpoint')}, sha256 {about.pop('sha256')}"}
+        made_by |= about | of_network
     text, drawn = configuration.to_text(config, made_by), {"comparison": draw(networks)}
     arrays, numbers = {"comparison": arrays}, {"comparison": networks}
     figures.save_results(folder, text, drawn, config.plotting.format, arrays, numbers)

@@ -4,7 +4,7 @@ Reads CSV files, one row a tap: subject, trial, period_ms, phase (S or C), tap_m
 public data sets (docs/people.md). Drives networks like the people, measures both with the same
 estimators, prints the table, and saves people.png and people.json.
 
-  --checkpoint FILE    a network, or shipped (default: the five shipped ones)
+  --checkpoint FILE    a network, or shipped; --name NAME: of that run (default: the five shipped)
   --folder FOLDER      where the results are saved (default: people_plotting)
   --runs N             trials of each network in each condition (default: 5)
 """
@@ -25,6 +25,7 @@ NOISE_SCALES = (1.0, 2.0, 3.0, 4.0)  # factors of sigma_rec
 DELAY_SDS = np.linspace(0, 20, 41)  # [ms] of motor delays
 LONGEST = 1.25  # networks are driven up to this many times their longest trained period
 NETWORKS = "networks"
+FOLDER = "people_plotting"
 CELL = "{1:.3g} [{0:.3g}, {2:.3g}] ({3})"  # of `estimators.quartiles`
 
 
@@ -52,7 +53,8 @@ def drive_networks(paths, trials, runs: int, config_path, device, flags) -> tupl
     found, made_by = {}, {}
     for path in paths:
         config, model, about = open_network(config_path, path, device, flags)
-        made_by[about["checkpoint"]] = about["sha256"]
+        name, sha256 = about.pop("checkpoint"), about.pop("sha256")
+        made_by |= about | {name: sha256}
         settings = config.task, runs, config.synchronization.seed
         longest = LONGEST * max(config.training.periods)
         for period in (p for p in sorted({*trials, people.SHIFT_PERIOD}) if p <= longest):
@@ -172,13 +174,17 @@ def draw(summary, fits):
 
 
 def main(
-    *words, checkpoint=None, config_path=None, device="auto", folder="people_plotting", runs=5,
+    *words, checkpoint=None, config_path=None, device="auto", folder=FOLDER, runs=5,
     **flags,
 ):  # fmt: skip
     if not words or runs < 1:
         raise UserError("command line: allowed: python compare_people.py FOLDER_OR_FILE --runs N")
+    if "name" in flags and folder == FOLDER:
+        folder = str(Path(configuration.RUNS, str(flags["name"]), FOLDER))
     trials = read_people(words)
-    paths = [checkpoint] if checkpoint else sorted(checkpoints.SHIPPED.parent.glob("*.pth"))
+    paths = sorted(checkpoints.SHIPPED.parent.glob("*.pth"))
+    if checkpoint or {"name", "training.save_path"} & set(flags):
+        paths = [checkpoint]
     with warnings.catch_warnings():  # of networks without a beat, and of values beyond a panel
         warnings.simplefilter("ignore")
         scaled, config, made_by = drive_networks(paths, trials, runs, config_path, device, flags)

@@ -199,6 +199,8 @@ def test_a_comparison_with_a_name_goes_to_its_folder(save, make_oscillator, shor
     compare.main("a.pth", name="first", **COMPARED)
     assert Path("runs/first/comparison/comparison.png").exists()
     assert not Path("comparison").exists()
+    made_by = Path("runs/first/comparison/made_by.yaml").read_text()
+    assert "# a: a.pth, sha256 " in made_by and "# torch: " in made_by
     with pytest.raises(UserError, match="name is a/b"):
         compare.main("a.pth", name="a/b", **COMPARED)
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import numpy as np
 import pytest
@@ -271,6 +272,17 @@ def test_noise_and_delays_of_people_who_are_like_them():
     other_lag = [390, cv[20, 16], lag[20, 16] - 0.3]
     assert cv[nearest(other_lag, (0, 1e-3, 1e3))] == pytest.approx(cv[20, 16], rel=0.01)
     assert lag[nearest(other_lag, (0, 1e3, 1e-3))] == pytest.approx(other_lag[2], abs=0.01)
+
+
+def test_a_run_with_a_name_is_compared_with_people(save, make_oscillator, capsys):
+    save(make_oscillator())
+    os.makedirs("runs/mine")
+    os.rename("net.pth", "runs/mine/best_model.pth")
+    own_file("own.csv")
+    compare_people.main("own.csv", runs=1, name="mine")
+    assert capsys.readouterr().out.count("network: runs/mine/best_model.pth") == 1
+    made_by = open("runs/mine/people_plotting/made_by.yaml").read()
+    assert "# runs/mine/best_model.pth: " in made_by and "# torch: " in made_by
 
 
 @pytest.mark.parametrize("silent", [False, True])
