@@ -117,7 +117,7 @@ def main(config_path=None, checkpoint=None, page: str = str(PAGE), **flags):
     networks = [page_network(config_path, checkpoint, flags)]
     for path in sorted(SHIPPED.parent.glob("*.pth")):
         if path.stem != networks[0]["name"]:
-            networks.append(page_network(config_path, path, flags))
+            networks.append(page_network(None, path, {}))
             if len(page_of(template, networks)) > MAX_BYTES:
                 networks.pop()
                 break

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from experiments.tables import markdown
 from zrnn import cli
+from zrnn.errors import UserError
 
 
 def lesion_cell(rows):
@@ -55,7 +56,10 @@ def tables_of(numbers):
 def main(*paths: str):
     networks = {}
     for path in paths:
-        numbers = json.loads(Path(path).read_text(encoding="utf-8"))
+        try:
+            numbers = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: not a groups.json of plot_groups.py ({error})") from None
         networks[Path(numbers["checkpoint"]).stem.rpartition("_")[2]] = tables_of(numbers)
     for title, rows in next(iter(networks.values()), {}).items():
         cells = {name: tables.get(title, {}) for name, tables in networks.items()}

@@ -4,6 +4,7 @@
 """
 
 import math
+import os
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Len
@@ -19,7 +20,7 @@ def _or_null(value):
 def _path(value):
     if not str(value).strip() or not str(value).isprintable():
         raise ValueError("a path is a printable text that is not empty")
-    return value
+    return os.path.expanduser(value)  # of --drive.folder=~/x, which a shell does not expand
 
 
 Path = Annotated[str, BeforeValidator(_path)]
