@@ -168,8 +168,9 @@ def test_what_may_fail_is_told_before_the_training():
     slow = {"training.periods": [1.0, 0.5]}
     trial, cues = notes(configuration.load(flags=slow))
     assert "2 s holds fewer than 4 of the longest" in trial and "of 0.1 to 0.2;" in cues
-    few_inhibitory = {"model.excit_percent": 0.9}
-    assert "0.8 of the units excitatory" in notes(configuration.load(flags=few_inhibitory))[0]
+    for key, value in (("model.excit_percent", 0.9), ("model.hidden_dim", 1000)):
+        (note,) = notes(configuration.load(flags={key: value}))
+        assert "more than 500 units, or more than 0.8 of them excitatory" in note
     for name in ("config", "configs/small", "configs/human", "configs/human_small"):
         assert not notes(configuration.load(Path(train.__file__).parent / f"{name}.yaml"))
 

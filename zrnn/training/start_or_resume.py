@@ -9,7 +9,7 @@ from zrnn.errors import UserError
 # with which networks were trained and met the bounds
 PERIODS_IN_TRIAL = 4  # of the longest period, at least
 CUES = 0.2, 1.0  # at smaller ones, close to the onset of the oscillation, ITIs vary more
-EXCIT_PERCENT = 0.8  # at most
+N_UNITS, EXCIT_PERCENT = 500, 0.8  # at most
 # keys of the training that may differ when a run is resumed
 RUN_KEYS = ("training.save_path", "training.log_path", "training.save_seconds")
 
@@ -123,9 +123,10 @@ def notes(config) -> list[str]:
             f"note: cues, task.cue_constant / period, of {min(cues):.3g} to {max(cues):.3g}; "
             f"networks were trained with {CUES[0]} to {CUES[1]} (docs/recipe.md, Other tempos)"
         )
-    if model.type == "ZemlianovaRNN" and model.excit_percent > EXCIT_PERCENT:
+    excit_percent = model.excit_percent if model.type == "ZemlianovaRNN" else 0
+    if model.hidden_dim > N_UNITS or excit_percent > EXCIT_PERCENT:
         found.append(
-            f"note: with more than {EXCIT_PERCENT} of the units excitatory, ITIs were less exact "
-            "and less steady (docs/results.md, Other sizes)"
+            f"note: with more than {N_UNITS} units, or more than {EXCIT_PERCENT} of them "
+            "excitatory, ITIs were less exact and less steady (docs/results.md, Other sizes)"
         )
     return found
