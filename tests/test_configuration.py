@@ -94,6 +94,11 @@ def test_names_are_taken_as_typed(tmp_path, name):
     assert load(name=name).drive.folder == f"runs/{name}/model_outputs"
 
 
+def test_a_path_may_begin_with_the_home(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert load(flags={"drive.folder": "~/out"}).drive.folder == "/home/ann/out"
+
+
 def test_a_flag_means_the_same_as_a_line_of_a_file(tmp_path):
     values = {
         "epochs": ("1000", 1000),

@@ -177,6 +177,21 @@ def test_the_page_holds_all_it_needs(packed):
     assert re.findall(r"https?://[^\"]+", page) == ["https://doi.org/10.1038/s41598-024-77849-x"]
 
 
+def test_other_networks_are_not_read_with_the_user_s_keys(tmp_path, monkeypatch):
+    """The shipped ones beside the user's, whose dt and tempos may be others."""
+    asked = []
+
+    def page_network(*arguments):
+        asked.append(arguments)
+        return {"name": "mine"}
+
+    monkeypatch.setattr(make_demo, "page_network", page_network)
+    flags = {"model.dt": 0.005}
+    make_demo.main("small.yaml", "mine.pth", str(tmp_path / "page.html"), **flags)
+    assert asked[0] == ("small.yaml", "mine.pth", flags) and len(asked) == 6
+    assert all((config, keys) == (None, {}) for config, _, keys in asked[1:])
+
+
 def test_the_picture_shows_each_unit_that_fires_once(packed):
     order = np.frombuffer(base64.b64decode(packed["order"]), "<i2")
     silent = packed["groups"]["silent"]

@@ -12,6 +12,7 @@ import torch
 
 import models
 import plot_groups
+from experiments import tabulate_populations
 from zrnn import activity, checkpoints, configuration, simulate
 from zrnn.errors import UserError
 from zrnn.populations import connections, groups, inhibition_timing, lesions
@@ -257,6 +258,8 @@ def test_the_script_on_the_oscillator(tmp_path, monkeypatch, make_oscillator, ki
     ]
     done = subprocess.run(command, cwd=HOME, capture_output=True, text=True)
     assert done.returncode == 0 and "| silent" in done.stdout, done.stderr
+    with pytest.raises(UserError, match="nix: not a groups.json"):
+        tabulate_populations.main("nix")
 
 
 def test_a_network_without_a_beat_is_refused(tmp_path, monkeypatch):
