@@ -176,7 +176,7 @@ def _named(name, flags) -> dict:
 
 
 def load(config_path=None, flags=None, checkpoint=None, name=None) -> Config:
-    """The configuration of a run. Raises UserError, which names all mistakes at once.
+    """The configuration of a run. Raises UserError.
 
     Each layer overrides the ones before: config.yaml; `config_path`, a file or its content; the
     files and folders of a run's `name`; the sections model, task and training of `checkpoint`, the

@@ -47,8 +47,8 @@ def click_input(periods, onsets, n_steps, dt, click_width, click_seconds) -> Ten
     periods, click_seconds = periods.double(), torch.as_tensor(click_seconds, dtype=torch.float64)
     since_onset = torch.arange(n_steps) - onsets[:, None]  # (B, T) [samples]
     width = round(click_width / dt)
-    # the last click that has started; 1e-9: a click exactly between two samples, and below one
-    # due exactly at the end of the clicks, which is not given, do not depend on rounding errors
+    # k: the last click that has started. 1e-9: rounding errors decide neither about a click midway
+    # between two samples nor, below, about one due at the end of the clicks, which is not given
     k = torch.floor((since_onset.double() + 0.5) * dt / periods[:, None] + 1e-9)
     start = torch.round(k * periods[:, None] / dt)
     on = (since_onset >= start) & (since_onset < start + width) & (since_onset >= 0)

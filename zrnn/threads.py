@@ -1,7 +1,7 @@
 """Number of CPU threads: one or all cores, whichever completes a unit of work sooner.
 
 With several threads, each of the many products of a sequence waits for the slowest thread. On cores
-that other processes use as well, this can take ten times as long as one thread. Therefore both are
+that other processes use as well, this can take many times as long as one thread. Therefore both are
 measured. Weights were identical to the bit with one and two threads where that was compared.
 """
 
@@ -12,7 +12,7 @@ import torch
 
 TRIALS = 2  # units of work with each number of threads before one is chosen
 TOO_SLOW = 2  # times the best: a number that took longer in its first unit gets no second one
-REPEAT = 300  # units of work, an interval in which each number is measured again in one of them
+REPEAT = 300  # units of work, in which each number is measured again once
 _cores = torch.get_num_threads()  # at the start: all cores, or OMP_NUM_THREADS
 _candidates = [1, _cores] if _cores > 1 else [1]
 _measured: dict = {}  # {kind of work: (number of units so far, {threads: time of a unit [s]})}
@@ -41,7 +41,7 @@ def faster(kind):
     seconds[number] = min(elapsed, seconds.get(number, elapsed)) if first else elapsed
     _measured[kind] = count + 1, seconds
     # the work that follows, of whatever kind, uses the faster number
-    torch.set_num_threads(_next(TRIALS * len(_candidates), seconds))
+    torch.set_num_threads(min(seconds, key=seconds.get))
 
 
 def _next(count: int, seconds: dict) -> int:

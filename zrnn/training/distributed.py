@@ -66,8 +66,8 @@ def any_of(flag, device):
 def leave():
     """Part from the others, all together. Only rank 0 returns; the other processes end here.
 
-    They end without tidying up: the threads that talked may be ending still, and an ordinary exit
-    meanwhile now and then aborts.
+    They end without cleaning up, because communication threads may still be ending, and an ordinary
+    exit then sometimes aborts.
     """
     if not dist.is_initialized():
         return

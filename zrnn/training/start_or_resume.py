@@ -6,10 +6,10 @@ from pathlib import Path
 from zrnn import checkpoints, configuration, files
 from zrnn.errors import UserError
 
-# with which networks were trained and met the bounds
-PERIODS_IN_TRIAL = 4  # of the longest period, at least
+# outside of these, a note is printed before the training
+MIN_PERIODS_IN_TRIAL = 4  # of the longest period
 CUES = 0.2, 1.0  # at smaller ones, close to the onset of the oscillation, ITIs vary more
-N_UNITS, EXCIT_PERCENT = 500, 0.8  # at most
+MAX_UNITS, MAX_EXCIT_PERCENT = 500, 0.8
 # keys of the training that may differ when a run is resumed
 RUN_KEYS = ("training.save_path", "training.log_path", "training.save_seconds")
 
@@ -78,11 +78,14 @@ def checked(config):
             f"task.max_onset and the longest of training.periods, {shortest:g} s"
         )
     if training.click_seconds > training.trial_seconds:
-        wrong.append("training.click_seconds: at most training.trial_seconds")
+        wrong.append(
+            f"training.click_seconds is {training.click_seconds:g} s; allowed: at most "
+            f"training.trial_seconds, {training.trial_seconds:g} s"
+        )
     paths = training.save_path, state_path(config), training.log_path, config.plotting.folder
     if len({os.path.realpath(path) for path in paths}) < len(paths):
         wrong.append(
-            "training.save_path, with .state added, training.log_path, plotting.folder: the same"
+            "training.save_path, with .state added, training.log_path, plotting.folder: must differ"
         )
     if wrong:
         raise UserError("\n".join(wrong))
@@ -113,20 +116,21 @@ def notes(config) -> list[str]:
     """What may fail with this configuration, one line each. docs/recipe.md, docs/results.md"""
     model, training, found = config.model, config.training, []
     cues = [config.task.cue_constant / period for period in training.periods]
-    if max(training.periods) > training.trial_seconds / PERIODS_IN_TRIAL:
+    if max(training.periods) > training.trial_seconds / MIN_PERIODS_IN_TRIAL:
         found.append(
-            f"note: a trial of {training.trial_seconds:g} s holds fewer than {PERIODS_IN_TRIAL} of "
-            f"the longest period, {max(training.periods):g} s; see configs/human.yaml"
+            f"note: a trial of {training.trial_seconds:g} s holds fewer than "
+            f"{MIN_PERIODS_IN_TRIAL} of the longest period, {max(training.periods):g} s; "
+            "see configs/human.yaml"
         )
     if min(cues) < CUES[0] or max(cues) > CUES[1]:
         found.append(
             f"note: cues, task.cue_constant / period, of {min(cues):.3g} to {max(cues):.3g}; "
-            f"networks were trained with {CUES[0]} to {CUES[1]} (docs/recipe.md, Other tempos)"
+            f"recommended: {CUES[0]} to {CUES[1]} (docs/recipe.md, Other tempos)"
         )
     excit_percent = model.excit_percent if model.type == "ZemlianovaRNN" else 0
-    if model.hidden_dim > N_UNITS or excit_percent > EXCIT_PERCENT:
+    if model.hidden_dim > MAX_UNITS or excit_percent > MAX_EXCIT_PERCENT:
         found.append(
-            f"note: with more than {N_UNITS} units, or more than {EXCIT_PERCENT} of them "
+            f"note: with more than {MAX_UNITS} units, or more than {MAX_EXCIT_PERCENT} of them "
             "excitatory, ITIs were less exact and less steady (docs/results.md, Other sizes)"
         )
     return found
