@@ -34,7 +34,7 @@ LOST_ERROR = 0.3  # of a log period; beyond it the cycle counts as lost
 ROW_WEIGHTS = np.array([1.0, 0.3, 0.3])  # of log period, highest and lowest output
 DAMPING = 1e-4  # lambda, fraction of the largest eigenvalue of J J'
 MAX_RESIDUALS = np.array([0.04, 0.2, 0.2])  # corrected in one step, before ROW_WEIGHTS
-MIN_STEP_SIZE = 0.05  # smallest step size that is tried, as a fraction of MAX_RESIDUALS
+MIN_CLIP_SCALE = 0.05  # smallest clip scale that is tried, as a fraction of MAX_RESIDUALS
 
 # Refinement
 DT_FACTOR = 0.7  # smallest factor from one time step to the next
@@ -95,12 +95,12 @@ def residuals(errors, cycles: LimitCycles) -> np.ndarray:
 
 
 @torch.no_grad()
-def newton_step(model, cues, cycles: LimitCycles, errors, step_size=1.0) -> None:
+def newton_step(model, cues, cycles: LimitCycles, errors, clip_scale=1.0) -> None:
     """Change the weights by the smallest step that corrects the periods and the outputs' ranges.
 
-    The residuals are clipped to step_size times MAX_RESIDUALS.
+    The residuals are clipped to clip_scale times MAX_RESIDUALS.
     """
-    limits = step_size * ROW_WEIGHTS * MAX_RESIDUALS
+    limits = clip_scale * ROW_WEIGHTS * MAX_RESIDUALS
     clipped = residuals(errors, cycles).clip(-limits, limits).ravel()
     rows = [part.flatten(1) for part in weight_jacobian(model, cues, cycles, ROW_WEIGHTS)]
     gram = sum(part @ part.t() for part in rows).double()
@@ -110,23 +110,23 @@ def newton_step(model, cues, cycles: LimitCycles, errors, step_size=1.0) -> None
         parameter.sub_((solved @ part).view_as(parameter))
 
 
-def damped_step(model, cues, targets, cycles: LimitCycles, errors, step_size, shift=0.0):
-    """A Newton step that keeps every cycle: new cycles, their errors, and the next step size.
+def damped_step(model, cues, targets, cycles: LimitCycles, errors, clip_scale, shift=0.0):
+    """A Newton step that keeps every cycle: new cycles, their errors, and the next clip scale.
 
     A step is accepted if the largest period error becomes smaller or is below REFINED_ERROR, or if
-    the largest residual becomes smaller; the step size is then doubled, to at most 1. Otherwise the
-    weights are restored and it is halved. shift (B,) is added to the errors. Raises LostCycle.
+    the largest residual becomes smaller; the clip scale is then doubled, to at most 1. Otherwise
+    the weights are restored and it is halved. shift (B,) is added to the errors. Raises LostCycle.
     """
     worst = np.abs(errors + shift).max(), np.abs(residuals(errors + shift, cycles)).max()
     weights = copy.deepcopy(model.state_dict())
-    while step_size > MIN_STEP_SIZE:
-        newton_step(model, cues, cycles, errors + shift, step_size)
+    while clip_scale > MIN_CLIP_SCALE:
+        newton_step(model, cues, cycles, errors + shift, clip_scale)
         found, new = measure_cycles(model, cues, targets, cycles.end)
         now = np.abs(new + shift).max(), np.abs(residuals(new + shift, found)).max()
         if now[0] < max(worst[0], REFINED_ERROR) or now[1] < worst[1]:
-            return found, new, min(2 * step_size, 1.0)
+            return found, new, min(2 * clip_scale, 1.0)
         model.load_state_dict(weights)
-        step_size /= 2
+        clip_scale /= 2
     cue = cues[np.abs(residuals(errors + shift, cycles)).max(axis=1).argmax()]
     raise LostCycle(f"no step helps at dt {1000 * model.dt:.3g} ms, cue {cue:.3g}")
 
@@ -141,7 +141,7 @@ def refine(model, periods, task, final_dt) -> Iterator[Progress]:
     Ends at final_dt when all periods are right or no step helps any more. Raises LostCycle.
     """
     targets = targets_of(periods)
-    cues, dt_factor, step_size, before = task.cue_constant / targets, DT_FACTOR, 1.0, None
+    cues, dt_factor, clip_scale, before = task.cue_constant / targets, DT_FACTOR, 1.0, None
     next_residual = NEXT_DT_RESIDUAL
     cycles, errors = measure_cycles(model, cues, targets, settle(model, targets, task))
     if np.isnan(errors).any():
@@ -161,8 +161,8 @@ def refine(model, periods, task, final_dt) -> Iterator[Progress]:
                 continue
         else:
             try:
-                cycles, errors, step_size = damped_step(
-                    model, cues, targets, cycles, errors, step_size
+                cycles, errors, clip_scale = damped_step(
+                    model, cues, targets, cycles, errors, clip_scale
                 )
                 continue
             except LostCycle:
@@ -177,7 +177,7 @@ def refine(model, periods, task, final_dt) -> Iterator[Progress]:
         lost = cues[np.nan_to_num(np.abs(errors), nan=9.0).argmax()]
         model.dt, weights, cycles, errors = before
         model.load_state_dict(weights)
-        dt_factor, step_size = dt_factor**0.5, 1.0
+        dt_factor, clip_scale = dt_factor**0.5, 1.0
         if dt_factor > MAX_DT_FACTOR:
             raise LostCycle(f"the rhythm is lost below dt {1000 * model.dt:.3g} ms, cue {lost:.3g}")
     if at_end:
@@ -215,7 +215,7 @@ def calibrate(model, periods, task, noise) -> Iterator[Progress]:
     Yields after each measurement and each step. Raises LostCycle.
     """
     targets = targets_of(periods)
-    cues, step_size = task.cue_constant / targets, 1.0
+    cues, clip_scale = task.cue_constant / targets, 1.0
     degree = min(SHIFT_DEGREE, len(set(periods)) - 1)
     cycles, errors = measure_cycles(model, cues, targets, settle(model, targets, task))
     if np.isnan(errors).any():
@@ -231,8 +231,8 @@ def calibrate(model, periods, task, noise) -> Iterator[Progress]:
         yield Progress(model.dt, errors + shift)
         for _ in range(MAX_CALIBRATION_STEPS):
             try:
-                cycles, errors, step_size = damped_step(
-                    model, cues, targets, cycles, errors, step_size, shift
+                cycles, errors, clip_scale = damped_step(
+                    model, cues, targets, cycles, errors, clip_scale, shift
                 )
             except LostCycle:  # no step helps any more, and every cycle exists
                 break
