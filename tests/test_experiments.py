@@ -124,7 +124,7 @@ def test_networks_that_could_not_be_trained_are_an_error(tmp_path, monkeypatch):
 
 
 def test_a_task_of_a_job_array_continues_when_it_is_requeued(tmp_path, quick):
-    flags = quick | {"training.epochs": 1500, "training.save_seconds": 0}
+    flags = quick | {"training.epochs": 400, "training.save_seconds": 0}
     words = [f"--{key}={value}" for key, value in flags.items()]
     state = tmp_path / "ZemlianovaRNN_seed5.pth.state"
 

@@ -20,7 +20,8 @@ def _or_null(value):
 def _path(value):
     if not str(value).strip() or not str(value).isprintable():
         raise ValueError("a path is a printable text that is not empty")
-    return os.path.expanduser(value)  # of --drive.folder=~/x, which a shell does not expand
+    # a shell does not expand --drive.folder=~/x
+    return os.path.expanduser(value) if isinstance(value, str) else value
 
 
 Path = Annotated[str, BeforeValidator(_path)]

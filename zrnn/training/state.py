@@ -125,7 +125,7 @@ class TrainingRun:
             ]
             self.rollbacks, self.seconds = int(saved["rollbacks"]), float(saved["seconds"])
             self.snapshots = [tuple(older), tuple(newer)]
-            self.start_sha256 = saved.get("start_sha256")
+            self.start_sha256 = saved["start_sha256"]
             if self.part not in PARTS or not all(math.isfinite(loss) for loss in self.losses):
                 raise ValueError
         except UserError:
