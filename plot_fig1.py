@@ -116,17 +116,24 @@ def draw_lengths(panel, trials, colours, dt):
     In the mean cycle noise is averaged out; there is one of them, and so no SD.
     """
     corner = panel.inset_axes([0.62, 0.14, 0.36, 0.24])
+    points = []
     for period, (_, _, arrays) in trials.items():
         if "lengths" in arrays:
             lengths, colour = arrays["lengths"], colours[period]
             point, label = (lengths.mean(), lengths.std(ddof=1)), figures.label_of(period, colours)
+            points.append(point)
             panel.plot(*point, "o", color=colour)
             panel.annotate(label, point, (6, -4), textcoords="offset points")
             mean_iti = 1000 * dt * np.diff(arrays["taps"]).mean()
             corner.plot(mean_iti, arrays["mean_cycle_length"], "o", mec=colour, mfc="none")
     panel.set(xlabel="mean length per cycle", ylabel="SD of the length")
     panel.set_title("Trajectory lengths: noise x time")
-    panel.margins(0.12)
+    panel.margins(x=0.2, y=0.12)
+    low, high = np.array([panel.get_xlim(), panel.get_ylim()]).T
+    x, y = ((np.reshape(points, (-1, 2)) - low) / (high - low)).T  # as fractions of the panel
+    if ((x > 0.55) & (y < 0.42)).any():  # make room for the corner below all points
+        panel.set_ylim(low[1] - 0.7 * (high[1] - low[1]), high[1])
+    corner.axhline(0, lw=0)  # the range of the lengths includes 0
     corner.margins(0.15)
     corner.set(ylim=(0, None), xlabel="mean ITI [ms]", ylabel="length")
     corner.set_title("mean cycle: without noise", fontsize=9)

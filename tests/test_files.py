@@ -223,6 +223,7 @@ def test_labels_tell_tempos_apart_and_colours_stay_the_same():
     periods = [0.5, 0.333, 0.25, 0.2]
     assert [figures.label_of(p, periods) for p in periods] == ["2 Hz", "3 Hz", "4 Hz", "5 Hz"]
     assert [figures.label_of(p, [0.6, 0.4]) for p in (0.6, 0.4)] == ["1.7 Hz", "2.5 Hz"]
+    assert figures.label_of(0.4, [0.4, 0.333, 0.25, 0.2]) == "2.5 Hz"  # not 2 Hz
     close = [0.5001, 0.5002]
     assert figures.label_of(close[0], close) != figures.label_of(close[1], close)
     assert figures.period_colours(periods) == figures.period_colours(periods[::-1])

@@ -23,10 +23,14 @@ def period_colours(periods) -> dict:
 
 
 def label_of(period: float, periods) -> str:
-    """A period [s] as a rate, "2 Hz", with as many digits as tell it from the other periods."""
+    """A period [s] as a rate, "2 Hz", with as few digits as are right within 3 % for all periods.
+
+    The labels of different periods differ.
+    """
     for digits in range(17):
-        labels = {f"{1 / other:.{digits}f}" for other in periods}
-        if len(labels) == len(set(periods)):
+        labels = {other: f"{1 / other:.{digits}f}" for other in periods}
+        is_right = all(abs(float(text) * other - 1) < 0.03 for other, text in labels.items())
+        if is_right and len(set(labels.values())) == len(labels):
             break
     return f"{1 / period:.{digits}f} Hz"
 
