@@ -262,6 +262,20 @@ def test_the_script_on_the_oscillator(tmp_path, monkeypatch, make_oscillator, ki
         tabulate_populations.main("nix")
 
 
+def test_recordings_are_long_enough_for_slow_tempos(make_oscillator, monkeypatch):
+    lengths, run = [], simulate.run
+
+    def measure(model, inputs, **options):
+        lengths.append(inputs.shape[1] * model.dt)
+        return run(model, inputs, **options)
+
+    monkeypatch.setattr(groups.simulate, "run", measure)
+    model = make_oscillator()
+    for longest in (0.5, 1.5):  # [s]; four taps are a beat
+        groups.find_populations(model, [longest, 0.4], TASK, seed=0)
+    assert lengths == pytest.approx([groups.CLICK_SECONDS + 4, groups.CLICK_SECONDS + 12])
+
+
 def test_a_network_without_a_beat_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = models.build_model(**dict(CONFIG.model))

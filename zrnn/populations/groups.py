@@ -18,7 +18,7 @@ from zrnn.task import reference_cue
 
 SILENT = "silent"
 CLICK_SECONDS = 2.0  # [s] at the start of a recording, with clicks; not kept
-RECORD_SECONDS = 4.0  # [s] of a recording without clicks; kept
+RECORD_PERIODS = 8  # length of a recording without clicks, in longest periods; kept
 BORDER = 0.05  # [cycles] phases closer than this to an end of the tap window are near its border
 
 Groups = dict[str, np.ndarray]  # {name: mask (N,)}
@@ -85,9 +85,8 @@ def find_populations(model, trained: Sequence[float], task_section, seed: int) -
 
 def record(model, periods: Sequence[float], task_section, types: Groups) -> list[Recording]:
     """Noise-free runs at periods [s], recorded after the clicks. UserError where one is no beat."""
-    inputs = simulate.driving_inputs(
-        periods, CLICK_SECONDS + RECORD_SECONDS, model.dt, task_section, CLICK_SECONDS
-    )
+    seconds = CLICK_SECONDS + RECORD_PERIODS * max(periods)
+    inputs = simulate.driving_inputs(periods, seconds, model.dt, task_section, CLICK_SECONDS)
     run = simulate.run(model, inputs, discard=round(CLICK_SECONDS / model.dt), keep_states=True)
     recordings = []
     for period, output, states in zip(periods, run.outputs, run.states, strict=True):
