@@ -33,7 +33,11 @@ def draw(fields, titles, span):
     )
     for axes in all_axes.flat[len(fields) :]:
         axes.remove()
-    colours = dict(cmap="viridis", vmin=0, vmax=max(field.speed.max() for field in fields))
+    speeds = np.concatenate([field.speed.ravel() for field in fields])
+    median, largest, extend = np.median(speeds), speeds.max(), "neither"
+    if largest > 100 * median:  # the network runs away in a part of the plane
+        largest, extend = 10 * median, "max"
+    colours = dict(cmap="viridis", vmin=0, vmax=largest)
     square = dict(marker="s", ls="none", mew=2, ms=11)
     for axes, field, title in zip(all_axes.flat, fields, titles, strict=False):
         x, y = field.centre[:, None] + np.linspace(-span, span, len(field.speed))
@@ -48,7 +52,8 @@ def draw(fields, titles, span):
         axes.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), title=title, xlabel="PC1", ylabel="PC2")
         axes.set_aspect("equal")
     label = "speed: norm of the change in one step"
-    figure.colorbar(image, ax=list(all_axes.flat[: len(fields)]), label=label, shrink=0.8)
+    panels = list(all_axes.flat[: len(fields)])
+    figure.colorbar(image, ax=panels, label=label, shrink=0.8, extend=extend)
     path = dict(color=PATH_COLOUR, lw=2.5, marker="o", mec="white")
     handles = [
         Line2D([], [], **path, label="trajectory, its end"),
