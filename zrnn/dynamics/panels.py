@@ -77,7 +77,7 @@ def draw_onset(axes: Axes, diagram: Diagram) -> None:
     axes.set(xlabel="cue - onset", ylabel="period [ms]")
     if len(diagram.onset) == 0:
         axes.set(xticks=[], yticks=[])
-        axes.text(0.5, 0.5, "the cycle begins at no fold", transform=axes.transAxes, ha="center")
+        axes.text(0.5, 0.5, "no fold found at the onset", transform=axes.transAxes, ha="center")
         return
     distance, period = diagram.onset[np.argsort(diagram.onset[:, 0])].T
     axes.loglog(distance, 1000 * period, "o-", color=CYCLE_COLOUR, ms=3.5, lw=1)
