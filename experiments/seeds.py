@@ -20,7 +20,7 @@ from experiments import tables
 from zrnn import checkpoints, cli, configuration, files
 from zrnn.checkpoints import HOME
 from zrnn.errors import UserError
-from zrnn.training.start_or_resume import RUN_KEYS
+from zrnn.training.start_or_resume import different_settings
 
 MAX_SEEDS = 10_000  # in one call
 
@@ -45,14 +45,14 @@ def start_training(path: Path, flags: dict) -> subprocess.Popen:
 
 
 def check_settings(path: Path, flags: dict) -> None:
-    """Raises UserError if the complete network at `path` was trained with other settings."""
+    """Raises UserError if the network at `path` was trained or evaluated with other settings."""
     keys = {key: value for key, value in flags.items() if "." in key or key == "model_type"}
     saved = checkpoints.read_checkpoint(path)[1].get("config")
     wanted = configuration.load(flags.get("config_path"), keys)
     found = configuration.load(configuration.of_checkpoint(saved))
-    for key, new, old in configuration.differences(wanted, found):
-        if key.startswith((*configuration.TRAINED, "check", "drive")) and key not in RUN_KEYS:
-            raise UserError(f"{path} was trained with {key} {old}, not {new}; use another folder")
+    sections = (*configuration.TRAINED, "check", "drive")  # the last two: of the evaluation
+    for key, new, old in different_settings(wanted, found, sections):
+        raise UserError(f"{path} was trained with {key} {old}, not {new}; use another folder")
 
 
 def train_all(words, networks: dict[str, dict], jobs: int) -> tuple[Path, list[str]]:

@@ -44,12 +44,17 @@ def starting_point(config_path, flags, name, resume, device):
     config = checked(configuration.load(config_path or before, flags, name=name))
     different = [
         f"{key} is {new!r}; allowed: {old!r}, with which the run to resume was started"
-        for key, new, old in configuration.differences(config, configuration.load(before))
-        if key.startswith(configuration.TRAINED) and key not in RUN_KEYS
+        for key, new, old in different_settings(config, configuration.load(before))
     ]
     if different:
         raise UserError("\n".join(different))
     return config, saved
+
+
+def different_settings(config, before, sections=configuration.TRAINED):
+    """[(key, value, value before)] of the keys on which the result of a training depends."""
+    rows = configuration.differences(config, before)
+    return [row for row in rows if row[0].startswith(sections) and row[0] not in RUN_KEYS]
 
 
 def check_start(path, made_by):
