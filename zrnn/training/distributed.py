@@ -40,9 +40,11 @@ def join(device):
     # a process that waits for the others cannot run Python's handlers: a signal ends it at once
     caught = [number for number in cli.SIGNALS if callable(signal.getsignal(number))]
     handlers = {number: signal.signal(number, signal.SIG_DFL) for number in caught}
-    dist.init_process_group("nccl" if on_cuda else "gloo")
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    try:
+        dist.init_process_group("nccl" if on_cuda else "gloo")
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     return dist.get_rank(), dist.get_world_size()
 
 
