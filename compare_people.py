@@ -182,9 +182,8 @@ def main(
     if "name" in flags and folder == FOLDER:
         folder = str(Path(configuration.RUNS, str(flags["name"]), FOLDER))
     trials = read_people(words)
-    paths = sorted(checkpoints.SHIPPED.parent.glob("*.pth"))
-    if checkpoint or {"name", "training.save_path"} & set(flags):
-        paths = [checkpoint]
+    is_named = checkpoint or {"name", "training.save_path"} & set(flags)
+    paths = [checkpoint] if is_named else sorted(checkpoints.SHIPPED.parent.glob("*.pth"))
     with warnings.catch_warnings():  # of networks without a beat, and of values beyond a panel
         warnings.simplefilter("ignore")
         scaled, config, made_by = drive_networks(paths, trials, runs, config_path, device, flags)

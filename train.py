@@ -199,17 +199,16 @@ def main(
     generator = torch.Generator().manual_seed(training.seed)
     noise_seed = int(torch.randint(2**62, (), generator=generator))
     model = build_model(generator=generator, **dict(config.model)).to(device)
-    content = None
+    start_sha256 = None
     if training.start and not saved:
         content = checkpoints.read_checkpoint(training.start, config.model)[1]
         start = restore_model(content)
         if (type(start), start.n_excit) != (type(model), model.n_excit):
             raise UserError(f"training.start is {training.start}: has other model.type or E units")
         model.load_state_dict(checkpoints.check_weights(content["state_dict"], model.state_dict()))
+        start_sha256 = content["sha256"]
     noise = torch.Generator(device).manual_seed(noise_seed)
-    run = TrainingRun(
-        model, generator, noise, training.adam_beta2, start_sha256=content and content["sha256"]
-    )
+    run = TrainingRun(model, generator, noise, training.adam_beta2, start_sha256=start_sha256)
     if saved:
         run.restore(saved)
 

@@ -97,9 +97,7 @@ def continuum_silhouette(lags: np.ndarray, rng: np.random.Generator) -> float:
     length, draws = abs(np.exp(2j * np.pi * lags).mean()), (NULL_DRAWS, len(lags))
     kappa = length * (2 - length**2) / (1 - length**2 + 1e-12)  # Banerjee et al. (2005)
     arcs = np.linspace(0, 1, 1001)[::-1]
-    arc = np.interp(
-        length, np.sinc(arcs), arcs
-    )  # the arc [cycles] whose mean vector has this length
+    arc = np.interp(length, np.sinc(arcs), arcs)  # [cycles] its mean vector has this length
     continua = rng.vonmises(0, kappa, draws) / (2 * np.pi), arc * (rng.random(draws) - 0.5)
     return max(float(np.quantile([silhouette(one) for one in some], QUANTILE)) for some in continua)
 

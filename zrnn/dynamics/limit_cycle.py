@@ -14,9 +14,8 @@ from torch import Tensor
 from zrnn.simulate import constant_cues
 
 MEASURES = 3
-MIN_SWING = (
-    0.3  # output, peak to peak; the target swings by 1. Less, or more than 1 / this, is no cycle
-)
+# peak-to-peak output; that of the target is 1. Less, or more than 1 / MIN_SWING, is no cycle
+MIN_SWING = 0.3
 HYSTERESIS = 0.1  # fraction of the output's swing, on both sides of its middle
 
 
@@ -54,9 +53,9 @@ def upward_crossings(output: np.ndarray, level: float, margin: float) -> np.ndar
 
 
 def measure_cycle(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Period [samples], highest and lowest z of an output (T,); slopes (T, M) of log period,
-    highest and lowest z.
+    """Period [samples], highest and lowest z of an output (T,); their slopes (T, M).
 
+    The slopes are the derivatives of log period, highest and lowest z with respect to the output.
     The period is (t_b - t_a) / k. t_a is the second rise through the middle m of the range of z:
     a perturbation before the first has decayed by then. t_b is the last rise, k cycles later. A
     rise between samples j and j + 1 is at
